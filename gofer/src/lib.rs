@@ -1,0 +1,1 @@
+//! gofer: under construction.

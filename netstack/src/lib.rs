@@ -1,0 +1,1 @@
+//! netstack: under construction.

@@ -1,0 +1,1 @@
+//! runsc-rs: under construction.
