@@ -1,0 +1,1 @@
+//! procfs: under construction.

@@ -1,0 +1,1 @@
+//! dev: under construction.

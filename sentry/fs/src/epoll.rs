@@ -1,0 +1,1 @@
+//! epoll: under construction.

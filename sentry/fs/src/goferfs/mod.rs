@@ -1,0 +1,1 @@
+//! goferfs: under construction.

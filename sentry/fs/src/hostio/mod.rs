@@ -1,0 +1,1 @@
+//! hostio: under construction.

@@ -1,0 +1,1 @@
+//! timerfd: under construction.
