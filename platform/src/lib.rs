@@ -5,15 +5,28 @@
 //!
 //! What this crate never does: interpret a system call of the guest, or trust anything that guest
 //! code can write.
+//!
+//! [`host`] is the other half: what the front end and the boot of the sentry need from the host
+//! kernel and cannot have from safe crates (processes in namespaces, capabilities, mounts,
+//! seccomp, landlock), behind safe functions.
+
+// The one crate of the workspace that may use `unsafe`: it runs foreign machine code and speaks
+// raw system calls. Everything it exports is safe.
+#![allow(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 mod context;
+pub mod host;
 mod interrupt;
+pub mod ptrace;
+mod vector;
 
 pub use context::ThreadContext;
 pub use interrupt::Interrupt;
+pub use vector::{VectorSource, vector_components, vector_size};
 
 /// The page size of every supported machine, in bytes.
 pub const PAGE_SIZE: u64 = 4096;

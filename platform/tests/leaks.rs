@@ -1,0 +1,46 @@
+//! What is left behind: nothing. One test alone in its process, since it counts descriptors.
+
+mod common;
+
+use common::*;
+use platform::ptrace::PtracePlatform;
+use platform::{Next, Platform};
+
+fn children() -> Vec<String> {
+    let mut children = Vec::new();
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let path = task.unwrap().path().join("children");
+        let list = std::fs::read_to_string(path).unwrap_or_default();
+        children.extend(list.split_whitespace().map(str::to_owned));
+    }
+    children
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_thousand_address_spaces() {
+    let before = descriptors();
+    let platform = PtracePlatform::new().unwrap();
+    // Some all at once, and some that ran.
+    let spaces: Vec<_> = (0..200).map(|_| platform.new_address_space().unwrap()).collect();
+    drop(spaces);
+    for _ in 0..700 {
+        platform.new_address_space().unwrap();
+    }
+    for _ in 0..100 {
+        let (guest, ended) = toy(|_, _| Next::Exit);
+        let space = platform.new_address_space().unwrap();
+        // Nothing is mapped: the first instruction faults.
+        platform.spawn(thread(&space), guest).unwrap();
+        ended.recv().unwrap().unwrap();
+    }
+    // The last tracer thread may still hold the platform's service; it is at its end.
+    drop(platform);
+    while !children().is_empty() {
+        std::thread::yield_now();
+    }
+    assert!(descriptors() <= before, "{} descriptors, {before} before", descriptors());
+}
