@@ -36,3 +36,48 @@ fn calls() {
         measure(16, 5_000);
     }
 }
+
+#[test]
+#[ignore = "a measurement"]
+fn address_spaces() {
+    const COUNT: u32 = 1000;
+    let start = Instant::now();
+    for _ in 0..COUNT {
+        let (guest, ended) = toy(|_, _| Next::Exit);
+        PLATFORM.spawn(thread(&space_with(GETPID_LOOP)), guest).unwrap();
+        ended.recv().unwrap().unwrap();
+    }
+    println!(
+        "new address space, one call, gone: {} ns",
+        start.elapsed().as_nanos() / u128::from(COUNT)
+    );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn mappings() {
+    const COUNT: u64 = 10_000;
+    let data = file(&[], platform::PAGE_SIZE);
+    let (guest, ended) = toy(move |thread, _| {
+        let op = map(DATA, platform::PAGE_SIZE, platform::Prot::READ, &data);
+        let start = Instant::now();
+        for _ in 0..COUNT {
+            thread.address_space().apply(std::slice::from_ref(&op)).unwrap();
+        }
+        println!(
+            "mmap in the guest's own thread: {} ns",
+            start.elapsed().as_nanos() as u64 / COUNT
+        );
+        Next::Exit
+    });
+    let space = space_with(GETPID_LOOP);
+    PLATFORM.spawn(thread(&space), guest).unwrap();
+    ended.recv().unwrap().unwrap();
+    let data = file(&[], platform::PAGE_SIZE);
+    let op = map(DATA, platform::PAGE_SIZE, platform::Prot::READ, &data);
+    let start = Instant::now();
+    for _ in 0..COUNT {
+        space.apply(std::slice::from_ref(&op)).unwrap();
+    }
+    println!("mmap from elsewhere: {} ns", start.elapsed().as_nanos() as u64 / COUNT);
+}

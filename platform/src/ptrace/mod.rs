@@ -16,6 +16,7 @@
 
 mod launcher;
 mod orders;
+mod placement;
 mod ranges;
 mod run;
 mod service;
@@ -58,5 +59,9 @@ impl Platform for PtracePlatform {
 
     fn spawn(&self, thread: ThreadContext, guest: Arc<dyn Guest>) -> io::Result<()> {
         run::spawn(thread, guest)
+    }
+
+    fn about_to_block(&self) {
+        run::about_to_block();
     }
 }

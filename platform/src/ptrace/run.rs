@@ -1,11 +1,14 @@
 //! The life of one guest thread: a tracer thread of the sentry around a host thread of a stub.
 
+use super::placement::Seat;
 use super::space::{self, PtraceAddressSpace};
 use super::stub::{USER_CS, USER_END, USER_SS};
 use super::sys::{self, Stop};
 use super::tracee::{Tracee, gone};
 use crate::{Access, AddressSpace, Event, Guest, Next, Registers, ThreadContext, VectorSource};
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Stack of a tracer thread: the handlers of the kernel run on it.
@@ -14,6 +17,20 @@ const STACK_LEN: usize = 256 * 1024;
 /// SEGV_MAPERR, SEGV_ACCERR, SEGV_PKUERR.
 const SEGV_CODES: std::ops::RangeInclusive<i32> = 1..=4;
 const BUS_ADRERR: i32 = 2;
+
+thread_local! {
+    /// The seat of the guest thread that the calling thread traces.
+    static SEAT: RefCell<Option<Rc<RefCell<Seat>>>> = const { RefCell::new(None) };
+}
+
+/// The calling thread is about to block in a handler.
+pub(super) fn about_to_block() {
+    SEAT.with_borrow(|seat| {
+        if let Some(seat) = seat {
+            seat.borrow_mut().block();
+        }
+    });
+}
 
 /// Starts the tracer thread of a guest thread.
 pub(super) fn spawn(thread: ThreadContext, guest: Arc<dyn Guest>) -> io::Result<()> {
@@ -40,8 +57,12 @@ fn trace(mut thread: ThreadContext, guest: &dyn Guest, tid: i32) {
         let outcome = runner.run(&mut thread, guest);
         thread.interrupt().unbind();
         space::set_current(None);
-        runner.tracee.exit();
-        // The runner's hold on the address space ends here, after its last thread has.
+        SEAT.set(None);
+        let Runner { tracee, seat, space, .. } = runner;
+        drop(seat);
+        tracee.exit();
+        // Only now: the address space may be destroyed when no thread of ours is in it.
+        drop(space);
         outcome
     });
     if let Err(error) = outcome {
@@ -63,6 +84,8 @@ struct Runner {
     vector: Arc<dyn VectorSource>,
     /// The address space that the tracee runs in, which lags behind that of the context.
     space: Arc<dyn AddressSpace>,
+    /// Which CPU they run on.
+    seat: Rc<RefCell<Seat>>,
     /// The registers that the tracee has, unless clobbered.
     loaded: Registers,
     /// An interruption was taken that is still to be reported.
@@ -72,10 +95,13 @@ struct Runner {
 impl Runner {
     fn new(thread: &ThreadContext, tid: i32) -> io::Result<Runner> {
         let space = thread.address_space().clone();
-        let tracee = Tracee::attach(space_of(&space)?.pid(), tid, 0)?;
+        let owner = space_of(&space)?;
+        let tracee = Tracee::attach(owner.pid(), tid, 0)?;
+        let seat = Seat::take(owner.placement(), tracee);
         let runner = Runner {
             tracee,
             vector: Arc::new(TraceeVector(tracee)),
+            seat: Rc::new(RefCell::new(seat)),
             space,
             loaded: Registers::default(),
             interrupted: false,
@@ -87,6 +113,7 @@ impl Runner {
     /// Makes a newly attached tracee the current one.
     fn start(&self, thread: &ThreadContext) -> io::Result<()> {
         space::set_current(Some(self.tracee));
+        SEAT.set(Some(self.seat.clone()));
         let Tracee { pid, tid } = self.tracee;
         thread.interrupt().bind(move || sys::kick(pid, tid));
         space_of(&self.space)?.start(self.tracee)
@@ -96,7 +123,11 @@ impl Runner {
     fn follow(&mut self, thread: &ThreadContext) -> io::Result<()> {
         let space = thread.address_space().clone();
         let tid = space_of(&space)?.take_thread()?;
-        let tracee = Tracee::attach(space_of(&space)?.pid(), tid, 0)?;
+        let owner = space_of(&space)?;
+        let tracee = Tracee::attach(owner.pid(), tid, 0)?;
+        // The old seat goes first: it must not outlive its tracee.
+        let seat = Seat::take(owner.placement(), tracee);
+        drop(self.seat.replace(seat));
         let old = std::mem::replace(&mut self.tracee, tracee);
         self.vector = Arc::new(TraceeVector(tracee));
         thread.interrupt().unbind();
@@ -129,6 +160,7 @@ impl Runner {
             }
             let stop =
                 sys::resume_emulated(self.tracee.tid).and_then(|()| sys::wait(self.tracee.tid));
+            self.seat.borrow().leave_guest();
             let interrupted = thread.interrupt().leave();
             let event = self.decode(thread, stop?)?;
             match event {

@@ -7,6 +7,7 @@
 //! The service takes no lock that a requester may hold while it waits.
 
 use super::orders;
+use super::placement::Placement;
 use super::stub::ORDERS;
 use super::stub_filter::{CLONE_PROCESS, CLONE_THREAD};
 use super::tracee::{Tracee, gone};
@@ -54,11 +55,13 @@ pub(super) struct Service {
     thread: Option<JoinHandle<()>>,
     pool: Arc<Mutex<VecDeque<Stub>>>,
     orders: Arc<File>,
+    placement: Arc<Placement>,
 }
 
 impl Service {
     /// Starts the service thread and the launcher.
     pub(super) fn start() -> io::Result<Arc<Service>> {
+        let placement = Arc::new(Placement::new());
         let orders = Arc::new(orders::create()?);
         let pool = Arc::new(Mutex::new(VecDeque::new()));
         let (requests, inbox) = channel();
@@ -79,9 +82,15 @@ impl Service {
                 }
             })?;
         // Made before the wait, so that the thread is joined in any case.
-        let service = Service { requests: Some(requests), thread: Some(thread), pool, orders };
+        let service =
+            Service { requests: Some(requests), thread: Some(thread), pool, orders, placement };
         started.recv().map_err(|_| gone())??;
         Ok(Arc::new(service))
+    }
+
+    /// Which CPU has how much to do.
+    pub(super) fn placement(&self) -> &Arc<Placement> {
+        &self.placement
     }
 
     /// The file of orders pages.

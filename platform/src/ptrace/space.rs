@@ -1,6 +1,7 @@
 //! An address space: a stub process.
 
 use super::orders::{self, Order};
+use super::placement::Placement;
 use super::ranges::Ranges;
 use super::service::{Service, Stub};
 use super::stub_filter::CLONE_THREAD;
@@ -74,6 +75,11 @@ impl PtraceAddressSpace {
     /// The stub process.
     pub(super) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// Which CPU has how much to do.
+    pub(super) fn placement(&self) -> &Arc<Placement> {
+        self.service.placement()
     }
 
     /// A parked host thread for a guest thread.

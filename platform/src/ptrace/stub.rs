@@ -26,6 +26,17 @@ global_asm!(
     r#"
     .pushsection .rodata.platform_ptrace_stub, "a", @progbits
     .balign 16
+    // Global, for the Rust code that uses them may be in another object file.
+    .globl platform_ptrace_stub_start
+    .hidden platform_ptrace_stub_start
+    .globl platform_ptrace_stub_batch
+    .hidden platform_ptrace_stub_batch
+    .globl platform_ptrace_stub_single
+    .hidden platform_ptrace_stub_single
+    .globl platform_ptrace_stub_clone
+    .hidden platform_ptrace_stub_clone
+    .globl platform_ptrace_stub_end
+    .hidden platform_ptrace_stub_end
 platform_ptrace_stub_start:
 
     // A batch: r12 = first order, r13 = how many (at least one).
