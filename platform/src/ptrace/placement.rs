@@ -9,7 +9,6 @@
 //! idle shoos a computing one over.
 
 use super::sys;
-use super::tracee::Tracee;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -64,6 +63,11 @@ impl Placement {
         (0..self.cpus.len()).min_by_key(key).unwrap_or(0)
     }
 
+    /// The number of a CPU for work that nobody waits for.
+    pub(super) fn idlest(&self) -> Option<usize> {
+        self.cpus.get(self.best(None)).map(|cpu| cpu.number)
+    }
+
     /// Gets a computing thread off a CPU that it shares, if there is one.
     fn shoo(&self) {
         let now = self.start.elapsed().as_millis() as u64;
@@ -96,10 +100,9 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// Takes a place for a tracee and the calling thread, its tracer.
-    pub(super) fn take(placement: &Arc<Placement>, tracee: Tracee) -> Seat {
+    /// Takes a place for a host thread of a stub and the calling thread, its tracer.
+    pub(super) fn take(placement: &Arc<Placement>, pid: i32, tid: i32) -> Seat {
         let cpu = placement.best(sys::current_cpu());
-        let Tracee { pid, tid } = tracee;
         let place =
             Place { cpu: AtomicUsize::new(cpu), pid, tid, in_guest: AtomicBool::new(false) };
         let place = Arc::new(place);

@@ -96,8 +96,9 @@ impl Runner {
     fn new(thread: &ThreadContext, tid: i32) -> io::Result<Runner> {
         let space = thread.address_space().clone();
         let owner = space_of(&space)?;
+        // Seated first: then it wakes up here when it is interrupted.
+        let seat = Seat::take(owner.placement(), owner.pid(), tid);
         let tracee = Tracee::attach(owner.pid(), tid, 0)?;
-        let seat = Seat::take(owner.placement(), tracee);
         let runner = Runner {
             tracee,
             vector: Arc::new(TraceeVector(tracee)),
@@ -124,10 +125,10 @@ impl Runner {
         let space = thread.address_space().clone();
         let tid = space_of(&space)?.take_thread()?;
         let owner = space_of(&space)?;
-        let tracee = Tracee::attach(owner.pid(), tid, 0)?;
-        // The old seat goes first: it must not outlive its tracee.
-        let seat = Seat::take(owner.placement(), tracee);
+        // The old seat must not outlive its tracee.
+        let seat = Seat::take(owner.placement(), owner.pid(), tid);
         drop(self.seat.replace(seat));
+        let tracee = Tracee::attach(owner.pid(), tid, 0)?;
         let old = std::mem::replace(&mut self.tracee, tracee);
         self.vector = Arc::new(TraceeVector(tracee));
         thread.interrupt().unbind();
@@ -158,6 +159,7 @@ impl Runner {
             if !thread.interrupt().enter() {
                 return Ok(Event::Interrupted);
             }
+            self.seat.borrow_mut().enter_guest();
             let stop =
                 sys::resume_emulated(self.tracee.tid).and_then(|()| sys::wait(self.tracee.tid));
             self.seat.borrow().leave_guest();

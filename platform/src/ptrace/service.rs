@@ -19,6 +19,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
@@ -56,6 +57,10 @@ pub(super) struct Service {
     pool: Arc<Mutex<VecDeque<Stub>>>,
     orders: Arc<File>,
     placement: Arc<Placement>,
+    /// The host thread id of the service thread.
+    tid: i32,
+    /// The CPU it is pinned to.
+    cpu: AtomicUsize,
 }
 
 impl Service {
@@ -73,7 +78,7 @@ impl Service {
                 let (orders, pool) = (orders.clone(), pool.clone());
                 move || match Worker::start(orders, pool) {
                     Ok(mut worker) => {
-                        let _ = ready.send(Ok(()));
+                        let _ = ready.send(Ok(sys::current_thread()));
                         worker.run(&inbox);
                     }
                     Err(error) => {
@@ -82,9 +87,16 @@ impl Service {
                 }
             })?;
         // Made before the wait, so that the thread is joined in any case.
-        let service =
-            Service { requests: Some(requests), thread: Some(thread), pool, orders, placement };
-        started.recv().map_err(|_| gone())??;
+        let mut service = Service {
+            requests: Some(requests),
+            thread: Some(thread),
+            pool,
+            orders,
+            placement,
+            tid: 0,
+            cpu: AtomicUsize::new(usize::MAX),
+        };
+        service.tid = started.recv().map_err(|_| gone())??;
         Ok(Arc::new(service))
     }
 
@@ -103,7 +115,7 @@ impl Service {
         let ready = self.pool.lock().pop_front();
         match ready {
             Some(stub) => {
-                self.send(Request::Refill)?;
+                self.post(Request::Refill)?;
                 Ok(stub)
             }
             None => self.ask(Request::NewStub),
@@ -122,7 +134,22 @@ impl Service {
 
     /// Kills and reaps a stub, later.
     pub(super) fn destroy(&self, pid: i32, page: u32) {
-        let _ = self.send(Request::Destroy { pid, page });
+        let _ = self.post(Request::Destroy { pid, page });
+    }
+
+    /// Sends a request that nobody waits for: to where it disturbs least.
+    fn post(&self, request: Request) -> io::Result<()> {
+        self.move_to(self.placement.idlest());
+        self.send(request)
+    }
+
+    /// Moves the service thread, while it sleeps (or else at once); see `placement` for why.
+    fn move_to(&self, cpu: Option<usize>) {
+        if let Some(cpu) = cpu
+            && self.cpu.swap(cpu, Relaxed) != cpu
+        {
+            sys::set_affinity(self.tid, cpu);
+        }
     }
 
     fn send(&self, request: Request) -> io::Result<()> {
@@ -131,6 +158,8 @@ impl Service {
 
     fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> io::Result<T> {
         let (reply, answer) = sync_channel(1);
+        // The caller waits: the work is done fastest on the CPU that it leaves.
+        self.move_to(sys::current_cpu());
         self.send(request(reply))?;
         answer.recv().map_err(|_| gone())?
     }
@@ -176,14 +205,22 @@ impl Worker {
                     }
                 }
                 Request::Clone { pid, reply } => {
-                    let _ = reply.send(Tracee { pid, tid: pid }.clone(CLONE_THREAD));
+                    let _ = reply.send(self.here(pid).clone(CLONE_THREAD));
                 }
                 Request::Batch { pid, count, reply } => {
-                    let _ = reply.send(Tracee { pid, tid: pid }.batch(count));
+                    let _ = reply.send(self.here(pid).batch(count));
                 }
                 Request::Destroy { pid, page } => self.destroy(pid, page),
             }
         }
+    }
+
+    /// The first thread of a process, brought to the CPU of this thread.
+    fn here(&self, pid: i32) -> Tracee {
+        if let Some(cpu) = sys::current_cpu() {
+            sys::set_affinity(pid, cpu);
+        }
+        Tracee { pid, tid: pid }
     }
 
     fn refill(&mut self, up_to: usize) -> io::Result<()> {
@@ -206,7 +243,7 @@ impl Worker {
     }
 
     fn launch(&mut self, page: u32) -> io::Result<Stub> {
-        let pid = self.launcher.clone(CLONE_PROCESS)?;
+        let pid = self.here(self.launcher.pid).clone(CLONE_PROCESS)?;
         let broker = Tracee { pid, tid: pid };
         let made = broker.wait_for_attach_stop().and_then(|()| {
             let map = [
