@@ -146,6 +146,8 @@ pub const REFUSED: &[Refusal] = refusals! {
     SYS_sched_getaffinity => EPERM, "a new thread, to learn where its own stack ends";
     SYS_madvise => EPERM, "a thread that ends, to give back its stack early";
     SYS_gettid => EPERM, "a new thread, for the name in a panic message";
+    SYS_fcntl => EPERM, "debug builds look at an fd before they close it; only EBADF would matter";
+    SYS_openat => ENOENT, "malloc reads overcommit_memory before it shrinks a thread's heap";
     SYS_prctl => EPERM, "the name of a thread or a mapping";
     SYS_restart_syscall => EINTR, "a timed wait after SIGSTOP and SIGCONT; the wait is repeated";
 };

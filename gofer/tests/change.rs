@@ -1,5 +1,7 @@
 //! Changing a tree, and a read-only tree that nothing changes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 #[path = "common/samples.rs"]
 mod samples;
@@ -40,13 +42,9 @@ fn a_read_only_root_refuses_every_change() {
         // Samples with two nodes get the root for both.
         let request = match request.clone() {
             Request::Link { parent, name, .. } => Request::Link { node: ROOT, parent, name },
-            Request::Rename { old_parent, old_name, new_name, flags, .. } => Request::Rename {
-                old_parent,
-                old_name,
-                new_parent: ROOT,
-                new_name,
-                flags,
-            },
+            Request::Rename { old_parent, old_name, new_name, flags, .. } => {
+                Request::Rename { old_parent, old_name, new_parent: ROOT, new_name, flags }
+            }
             other => other,
         };
         let message = request.encode(1).unwrap();

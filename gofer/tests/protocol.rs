@@ -1,5 +1,7 @@
 //! Every message survives the way to the other side; nothing cut short or lengthened does.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "common/samples.rs"]
 mod samples;
 

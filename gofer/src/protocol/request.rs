@@ -235,7 +235,9 @@ impl<'a> Request<'a> {
                 encode_new(&mut to, *parent, *name, *mode, *owner);
             }
             Request::Symlink { parent, name, target, owner } => {
-                encode_new(&mut to, *parent, *name, 0, *owner);
+                to.u64(parent.0);
+                to.name(name.as_bytes());
+                owner.encode(&mut to);
                 to.bytes(target);
             }
             Request::Link { node, parent, name } => {
@@ -345,10 +347,12 @@ impl<'a> Request<'a> {
                 let (parent, name, mode, owner) = decode_new(from)?;
                 Request::Mkdir { parent, name, mode, owner }
             }
-            10 => {
-                let (parent, name, _, owner) = decode_new(from)?;
-                Request::Symlink { parent, name, target: from.target(MAX_TARGET)?, owner }
-            }
+            10 => Request::Symlink {
+                parent: NodeId(from.u64()?),
+                name: from.name()?,
+                owner: Owner::decode(from)?,
+                target: from.target(MAX_TARGET)?,
+            },
             11 => {
                 let (parent, name, mode, owner) = decode_new(from)?;
                 Request::Mknod { parent, name, mode, owner }
@@ -393,7 +397,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The fields that every creation has.
+/// The fields that every creation with a mode has.
 fn encode_new(to: &mut Encoder, parent: NodeId, name: Name<'_>, mode: u32, owner: Owner) {
     to.u64(parent.0);
     to.name(name.as_bytes());

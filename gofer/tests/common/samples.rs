@@ -65,6 +65,7 @@ pub fn requests() -> Vec<Request<'static>> {
     ]
 }
 
+#[allow(dead_code, reason = "only some test programs need it")]
 pub fn responses() -> Vec<Result<Reply, Errno>> {
     let time = Timestamp { seconds: 1 << 40, nanoseconds: 1 };
     let attr = Attr {
