@@ -16,11 +16,31 @@
 //!
 //! Start reading in `manager.rs` (the state and its two layers), then `fault.rs`.
 
+mod advice;
+mod batch;
+mod brk;
+mod fault;
+mod file_alloc;
+mod find;
+mod fork;
+mod futex;
+mod lock;
 mod manager;
 mod mapping_set;
 mod memory_file;
+mod mmap;
+mod mprotect;
+mod mremap;
+mod pma;
+mod ranges;
 mod raw;
+mod report;
+mod shared_anon;
+mod spurious;
+mod state;
 mod types;
+mod user;
+mod vma;
 
 pub use manager::MemoryManager;
 pub use mapping_set::MappingSet;
