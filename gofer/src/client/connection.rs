@@ -10,6 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::Errno as HostErrno;
+
 use crate::errno::Errno;
 use crate::protocol::{MAX_MESSAGE, Malformed, Reply, Request, decode_response};
 use crate::transport;
@@ -90,10 +92,20 @@ impl Connection {
         if self.is_dead() {
             return;
         }
-        if let Ok(message) = request.encode(0)
-            && transport::send(&self.socket, &message, None).is_err()
-        {
-            self.give_up();
+        // Lost for want of memory, it leaves the gofer with nodes it could have dropped.
+        let _ = self.send(request, 0);
+    }
+
+    fn send(&self, request: &Request<'_>, id: u64) -> Result<(), Errno> {
+        let message = request.encode(id).map_err(|Malformed(_)| Errno::EINVAL)?;
+        match transport::send(&self.socket, &message, None) {
+            Ok(()) => Ok(()),
+            // The host is short of memory: this request fails, the gofer lives.
+            Err(errno @ (HostErrno::NOBUFS | HostErrno::NOMEM)) => Err(errno.into()),
+            Err(_) => {
+                self.give_up();
+                Err(Errno::EIO)
+            }
         }
     }
 
@@ -109,17 +121,9 @@ impl Connection {
             calls.waiting.insert(id, Call::default());
             id
         };
-        let sent = match request.encode(id) {
-            Ok(message) => transport::send(&self.socket, &message, None).map_err(|_| Errno::EIO),
-            Err(Malformed(_)) => {
-                self.calls().waiting.remove(&id);
-                return Err(Errno::EINVAL);
-            }
-        };
-        if sent.is_err() {
+        if let Err(errno) = self.send(request, id) {
             self.calls().waiting.remove(&id);
-            self.give_up();
-            return Err(Errno::EIO);
+            return Err(errno);
         }
         self.wait_for(id)
     }
