@@ -1,5 +1,7 @@
 //! What a call costs. Not a test: `cargo test --release -p platform --test cost -- --ignored --nocapture`
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,7 @@
 //! Every kind of event, from a guest program that makes it happen.
 
+#![allow(clippy::panic)]
+
 mod common;
 
 use common::*;

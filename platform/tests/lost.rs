@@ -1,5 +1,7 @@
 //! A stub that is killed from outside is noticed.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use common::*;

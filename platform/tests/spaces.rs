@@ -1,5 +1,7 @@
 //! Address spaces and threads: many of them, shared, switched, changed from outside.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use common::*;

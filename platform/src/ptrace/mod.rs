@@ -14,6 +14,7 @@
 //! the first of them, `service` the others; `space` changes mappings by `orders`; `run` is the
 //! loop around a guest thread.
 
+mod host_calls;
 mod launcher;
 mod orders;
 mod placement;
@@ -27,6 +28,7 @@ mod sys;
 mod tracee;
 
 use crate::{AddressSpace, Guest, Platform, ThreadContext};
+pub use host_calls::HOST_CALLS;
 use service::Service;
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A toy kernel for tests: machine code in a memory file, and a closure for each event.
 
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use platform::host::memory::memfd;
 use platform::ptrace::PtracePlatform;
