@@ -11,10 +11,12 @@
 //! | [`signal`] | signalfd, pidfd |
 //! | [`refusals`] | calls that are refused with an error beside an allow-list |
 //! | [`detached`] | trees of files behind a descriptor |
+//! | [`inherited`] | descriptors that the process was started with |
 //! | [`memory`] | memfd |
 
 pub mod detached;
 pub mod id_map;
+pub mod inherited;
 pub mod landlock;
 pub mod memory;
 pub mod mount;
