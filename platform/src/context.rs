@@ -74,6 +74,11 @@ impl ThreadContext {
         self.vector.set(bytes)
     }
 
+    /// Vector state as after `exec`, for a signal frame that has none.
+    pub fn reset_xstate(&mut self) {
+        self.vector = Vector::initial();
+    }
+
     /// Platform side: bytes to load into the host thread before it runs guest code, if any.
     pub(crate) fn vector_to_load(&self) -> Option<io::Result<Vec<u8>>> {
         self.vector.to_load()

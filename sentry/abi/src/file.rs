@@ -1,5 +1,7 @@
 //! open(2), fcntl(2), poll(2), getdents(2), uio structures and flags.
 
+#![allow(missing_docs)] // bitflags' own constants; each is described in its man page
+
 use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

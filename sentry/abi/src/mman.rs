@@ -1,5 +1,7 @@
 //! mmap(2) flags.
 
+#![allow(missing_docs)] // bitflags' own constants; each is described in its man page
+
 use bitflags::bitflags;
 
 bitflags! {

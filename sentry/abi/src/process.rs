@@ -1,5 +1,7 @@
 //! clone(2), getrusage(2), sysinfo(2), uname(2), prlimit(2) structures.
 
+#![allow(missing_docs)] // bitflags' own constants; each is described in its man page
+
 use crate::time::Timeval;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

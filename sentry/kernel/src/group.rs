@@ -1,0 +1,130 @@
+//! A process: what its threads share.
+
+use crate::exit::WaitStatus;
+use crate::limits::Limits;
+use crate::process::Pid;
+use crate::signal::{PendingQueue, SignalActions};
+use crate::time::ProcessTimers;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use std::time::Instant;
+use wait::WaitQueue;
+
+/// A process. Its place among others (parent, children, process group, session) and its threads
+/// are in the process table.
+pub struct ThreadGroup {
+    pid: Pid,
+    /// Handlers; shared with another process after clone(CLONE_SIGHAND) without CLONE_THREAD.
+    actions: RwLock<Arc<SignalActions>>,
+    pub(crate) signals: Mutex<GroupSignals>,
+    limits: Limits,
+    /// A child changed state, or a signal came that signalfd may want.
+    pub(crate) child_events: WaitQueue,
+    /// Notified when a signal is queued, for signalfd(2).
+    pub signal_events: WaitQueue,
+    pub(crate) timers: ProcessTimers,
+    /// When it was made.
+    pub start: Instant,
+    /// PR_SET_DUMPABLE.
+    pub dumpable: AtomicI32,
+    /// personality(2).
+    pub personality: AtomicU64,
+    /// PR_SET_CHILD_SUBREAPER.
+    pub child_subreaper: AtomicBool,
+    /// CPU time in ns of threads that have ended: user, system.
+    pub(crate) ended_user: AtomicU64,
+    pub(crate) ended_system: AtomicU64,
+    /// The same of children that were waited for.
+    pub(crate) children_user: AtomicU64,
+    pub(crate) children_system: AtomicU64,
+    /// oom_score_adj.
+    pub oom_score_adj: AtomicI32,
+    /// Has called execve(2) since it was forked: setpgid(2) by the parent is then EACCES.
+    pub(crate) did_exec: AtomicBool,
+    /// The executable, as /proc/PID/exe shows it.
+    exe: RwLock<Option<vfs::Path>>,
+}
+
+/// Signals to the process as a whole, and the states that signals cause.
+#[derive(Default)]
+pub(crate) struct GroupSignals {
+    pub pending: PendingQueue,
+    /// How the process ends: set once, then all its threads go.
+    pub exit: Option<WaitStatus>,
+    /// The tid of the thread that calls execve(2) and waits for the others to go.
+    pub exec_by: Option<Pid>,
+    /// Stopped (or about to be: threads are on their way) by this signal.
+    pub stop: Option<abi::signal::Signal>,
+    /// How many threads have arrived at the stop.
+    pub stopped_threads: usize,
+}
+
+impl ThreadGroup {
+    pub(crate) fn new(pid: Pid, actions: Arc<SignalActions>, limits: Limits) -> Arc<ThreadGroup> {
+        Arc::new(ThreadGroup {
+            pid,
+            actions: RwLock::new(actions),
+            signals: Mutex::default(),
+            limits,
+            child_events: WaitQueue::new(),
+            signal_events: WaitQueue::new(),
+            timers: ProcessTimers::default(),
+            start: Instant::now(),
+            dumpable: AtomicI32::new(1),
+            personality: AtomicU64::new(0),
+            child_subreaper: AtomicBool::new(false),
+            ended_user: AtomicU64::new(0),
+            ended_system: AtomicU64::new(0),
+            children_user: AtomicU64::new(0),
+            children_system: AtomicU64::new(0),
+            oom_score_adj: AtomicI32::new(0),
+            did_exec: AtomicBool::new(false),
+            exe: RwLock::new(None),
+        })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Resource limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The signal handlers.
+    pub fn actions(&self) -> Arc<SignalActions> {
+        self.actions.read().clone()
+    }
+
+    pub(crate) fn set_actions(&self, actions: Arc<SignalActions>) {
+        *self.actions.write() = actions;
+    }
+
+    /// The executable.
+    pub fn exe(&self) -> Option<vfs::Path> {
+        self.exe.read().clone()
+    }
+
+    pub(crate) fn set_exe(&self, exe: Option<vfs::Path>) {
+        let old = std::mem::replace(&mut *self.exe.write(), exe);
+        drop(old);
+    }
+
+    /// What exec undoes.
+    pub(crate) fn is_exiting(&self) -> bool {
+        self.signals.lock().exit.is_some()
+    }
+
+    /// Is the process stopped by job control, as /proc/PID/stat shows it?
+    pub fn is_stopped(&self) -> bool {
+        self.signals.lock().stop.is_some()
+    }
+
+    /// Changes in the state of children: wait4(2) waits here.
+    pub fn child_events(&self) -> &WaitQueue {
+        &self.child_events
+    }
+}

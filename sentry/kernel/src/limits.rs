@@ -1,0 +1,106 @@
+//! Resource limits: getrlimit(2).
+
+use abi::process::Rlimit;
+use abi::{Errno, SysResult};
+use parking_lot::Mutex;
+
+/// The resources, by Linux's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+#[allow(missing_docs)] // getrlimit(2) describes them
+pub enum Resource {
+    Cpu,
+    Fsize,
+    Data,
+    Stack,
+    Core,
+    Rss,
+    Nproc,
+    Nofile,
+    Memlock,
+    As,
+    Locks,
+    Sigpending,
+    Msgqueue,
+    Nice,
+    Rtprio,
+    Rttime,
+}
+
+const COUNT: usize = 16;
+
+/// RLIM_INFINITY.
+pub const INFINITY: u64 = u64::MAX;
+
+impl Resource {
+    /// EINVAL for a number that names none.
+    pub fn new(number: u32) -> SysResult<Resource> {
+        use Resource::*;
+        const ALL: [Resource; COUNT] = [
+            Cpu, Fsize, Data, Stack, Core, Rss, Nproc, Nofile, Memlock, As, Locks, Sigpending,
+            Msgqueue, Nice, Rtprio, Rttime,
+        ];
+        ALL.get(number as usize).copied().ok_or(Errno::EINVAL)
+    }
+}
+
+/// The limits of a process.
+#[derive(Debug)]
+pub struct Limits(Mutex<[Rlimit; COUNT]>);
+
+impl Default for Limits {
+    /// What Linux gives its first process, with its usual descriptor limits.
+    fn default() -> Limits {
+        let infinite = Rlimit { cur: INFINITY, max: INFINITY };
+        let mut limits = [infinite; COUNT];
+        let mut set = |resource: Resource, cur, max| limits[resource as usize] = Rlimit { cur, max };
+        set(Resource::Stack, 8 << 20, INFINITY);
+        set(Resource::Core, 0, INFINITY);
+        set(Resource::Nproc, 32_768, 32_768);
+        set(Resource::Nofile, 1024, 1 << 20);
+        set(Resource::Memlock, 8 << 20, 8 << 20);
+        set(Resource::Sigpending, 32_768, 32_768);
+        set(Resource::Msgqueue, 819_200, 819_200);
+        set(Resource::Nice, 0, 0);
+        set(Resource::Rtprio, 0, 0);
+        Limits(Mutex::new(limits))
+    }
+}
+
+impl Limits {
+    /// A copy, for fork(2).
+    pub fn fork(&self) -> Limits {
+        Limits(Mutex::new(*self.0.lock()))
+    }
+
+    /// The limit now.
+    pub fn get(&self, resource: Resource) -> Rlimit {
+        self.0.lock()[resource as usize]
+    }
+
+    /// Replaces it. EINVAL where the soft limit is above the hard one; EPERM where the hard one is
+    /// raised without `privileged` (CAP_SYS_RESOURCE).
+    pub fn set(&self, resource: Resource, new: Rlimit, privileged: bool) -> SysResult<()> {
+        if new.cur > new.max {
+            return Err(Errno::EINVAL);
+        }
+        if resource == Resource::Nofile && new.max > vfs_nr_open() {
+            return Err(Errno::EPERM);
+        }
+        let mut limits = self.0.lock();
+        if new.max > limits[resource as usize].max && !privileged {
+            return Err(Errno::EPERM);
+        }
+        limits[resource as usize] = new;
+        Ok(())
+    }
+
+    /// The soft limit of descriptors.
+    pub fn nofile(&self) -> u64 {
+        self.get(Resource::Nofile).cur
+    }
+}
+
+fn vfs_nr_open() -> u64 {
+    1 << 20
+}
