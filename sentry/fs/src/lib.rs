@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod anon;
 pub mod dev;
 pub mod epoll;
 pub mod eventfd;

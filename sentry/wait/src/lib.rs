@@ -9,6 +9,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod timer;
+
+pub use timer::{TimerCallback, TimerHandle, Timers};
+
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,1 +1,0 @@
-//! epoll: under construction.
