@@ -60,7 +60,10 @@ fn trace(mut thread: ThreadContext, guest: &dyn Guest, tid: i32) {
         SEAT.set(None);
         let Runner { tracee, seat, space, .. } = runner;
         drop(seat);
-        tracee.exit();
+        // A tracee that has gone is reaped already: its id may be somebody else's by now.
+        if !matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            tracee.exit();
+        }
         // Only now: the address space may be destroyed when no thread of ours is in it.
         drop(space);
         outcome
