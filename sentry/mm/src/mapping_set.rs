@@ -44,7 +44,8 @@ impl MappingSet {
         // lists its child before it lets us in.
         loop {
             let found: Vec<Arc<MemoryManager>> = {
-                let managers = self.managers.lock();
+                let mut managers = self.managers.lock();
+                managers.retain(|_, manager| manager.strong_count() > 0);
                 let new = managers.iter().filter(|(id, _)| !seen.contains(*id));
                 new.filter_map(|(_, manager)| manager.upgrade()).collect()
             };

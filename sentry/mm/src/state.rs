@@ -297,9 +297,13 @@ impl State {
                 if n == 0 {
                     break;
                 }
-                // Zeros stay holes.
-                if buf[..n].iter().any(|&byte| byte != 0) {
-                    self.memory.write(memory.start + done, &buf[..n])?;
+                // Pages of zeros stay holes.
+                let mut to = memory.start + done;
+                for page in buf[..n].chunks(PAGE_SIZE as usize) {
+                    if page.iter().any(|&byte| byte != 0) {
+                        self.memory.write(to, page)?;
+                    }
+                    to += page.len() as u64;
                 }
                 done += n as u64;
             }
