@@ -39,9 +39,15 @@ impl Allocator {
         }
     }
 
-    /// Takes `len` bytes, at `hint` if that is free. The range gets one reference.
-    pub fn allocate(&mut self, len: u64, hint: Option<u64>) -> Option<FileRange> {
-        let start = hint.filter(|&hint| self.is_free(hint, len)).or_else(|| self.find(len))?;
+    /// Takes `len` bytes, at the first of `hints` that is free, else anywhere. The range gets one
+    /// reference.
+    pub fn allocate(
+        &mut self,
+        len: u64,
+        hints: impl IntoIterator<Item = u64>,
+    ) -> Option<FileRange> {
+        let hint = hints.into_iter().find(|&hint| self.is_free(hint, len));
+        let start = hint.or_else(|| self.find(len))?;
         self.take(start, len);
         self.refs.insert(start..start + len, Refs(1));
         Some(FileRange { start, len })

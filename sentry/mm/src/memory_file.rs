@@ -27,8 +27,13 @@ pub struct MemoryFile {
 impl MemoryFile {
     /// Takes an empty file on a tmpfs, or a memfd, and makes it huge and sparse.
     pub fn new(file: OwnedFd) -> io::Result<Arc<MemoryFile>> {
+        MemoryFile::with_capacity(file, u64::MAX)
+    }
+
+    /// The same, at most `most` bytes huge, for a platform that has a limit.
+    pub fn with_capacity(file: OwnedFd, most: u64) -> io::Result<Arc<MemoryFile>> {
         let mut last = io::Error::from(io::ErrorKind::OutOfMemory);
-        for size in SIZES {
+        for size in SIZES.into_iter().filter(|&size| size <= most) {
             match MemoryFile::map(&file, size) {
                 Ok(mapping) => {
                     let allocator = Mutex::new(Allocator::new(size));
@@ -45,6 +50,11 @@ impl MemoryFile {
         MemoryFile::new(memfd_create("guest-memory", MemfdFlags::CLOEXEC)?)
     }
 
+    /// First offset that does not exist.
+    pub fn capacity(&self) -> u64 {
+        self.mapping.len()
+    }
+
     fn map(file: &OwnedFd, size: u64) -> io::Result<Mapping> {
         ftruncate(file, size)?;
         Mapping::new(file.as_fd(), size)
@@ -58,17 +68,21 @@ impl MemoryFile {
     /// A contiguous range of `len` bytes (rounded up to pages) with one reference; all zero.
     /// Aligned to 2 MiB if at least that long. ENOMEM when no offsets are left.
     pub fn allocate(&self, len: u64) -> SysResult<FileRange> {
-        self.allocate_near(len, None)
+        self.allocate_near(len, [])
     }
 
-    /// The same, at `hint` if that is free: so that neighbours in memory are neighbours in the
+    /// The same, at the first of `hints` that is free: so that neighbours in memory are neighbours in the
     /// file, and the host can merge their mappings.
-    pub(crate) fn allocate_near(&self, len: u64, hint: Option<u64>) -> SysResult<FileRange> {
+    pub(crate) fn allocate_near(
+        &self,
+        len: u64,
+        hints: impl IntoIterator<Item = u64>,
+    ) -> SysResult<FileRange> {
         let len = len.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::ENOMEM)?;
         if len == 0 {
             return Err(Errno::EINVAL);
         }
-        self.allocator.lock().allocate(len, hint).ok_or(Errno::ENOMEM)
+        self.allocator.lock().allocate(len, hints).ok_or(Errno::ENOMEM)
     }
 
     /// One more reference to every page of the range, all of which must have one already.
@@ -82,7 +96,9 @@ impl MemoryFile {
         let dead = self.allocator.lock().dec_ref(range);
         for range in dead {
             // Punched without the lock: freeing many pages takes a while.
-            match self.punch(range) {
+            // And not at all if there are none, which is much cheaper to find out.
+            let empty = self.data(range.start..range.end()).next().is_none();
+            match if empty { Ok(()) } else { self.punch(range) } {
                 Ok(()) => self.allocator.lock().give_back(range),
                 // What does not read as zero may never be handed out again.
                 Err(error) => tracing::warn!(?range, ?error, "memory file: range lost"),

@@ -158,6 +158,11 @@ impl Mapping {
         Ok(Mapping { base: base.cast(), len })
     }
 
+    /// Bytes mapped.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
     /// The address of `len` bytes at `offset`; None outside the mapping.
     fn at(&self, offset: u64, len: u64) -> Option<*mut u8> {
         let end = offset.checked_add(len)?;

@@ -38,6 +38,7 @@ impl MemoryManager {
                 len
             } else {
                 let data = self.memory.data(pma.offset..pma.offset + len);
+                extents += 1;
                 data.inspect(|_| extents += 1).map(|data| data.end - data.start).sum()
             };
             usage.resident_bytes += resident;

@@ -197,20 +197,7 @@ impl State {
         ];
         // A long range is better off where the host can use huge pages.
         let fits = |hint: &u64| len < HUGE_PAGE || (hint ^ range.start).is_multiple_of(HUGE_PAGE);
-        let mut hints = hints.into_iter().flatten().filter(fits);
-        let first = hints.next();
-        match (first, hints.next()) {
-            (Some(first), Some(second)) => {
-                let found = self.memory.allocate_near(len, Some(first))?;
-                if found.start == first {
-                    return Ok(found);
-                }
-                let better = self.memory.allocate_near(len, Some(second));
-                self.memory.dec_ref(found);
-                better
-            }
-            (hint, _) => self.memory.allocate_near(len, hint),
-        }
+        self.memory.allocate_near(len, hints.into_iter().flatten().filter(fits))
     }
 
     /// Gives anonymous memory to the parts of `range` that have none. `range` lies in one private

@@ -1,5 +1,7 @@
 //! What the calls promise, one test a promise.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use abi::mman::MapFlags;

@@ -1,6 +1,8 @@
 //! Random sequences of calls, checked step by step against a model in which every page is one
 //! word.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod common;
 
 use abi::UserAddr;
@@ -18,12 +20,15 @@ const PAGES: u64 = 96;
 const WORD: u64 = 0x7f8;
 const FILE_PAGES: u64 = 40;
 
+/// One word a page, of memory that several see.
+type Words = Rc<RefCell<Vec<u64>>>;
+
 #[derive(Clone)]
 enum Kind {
     Anon(u64),
     /// A private mapping of a file whose page N contains N + 1; what was written to it.
     Private(u64, Option<u64>),
-    Shared(Rc<RefCell<Vec<u64>>>, usize),
+    Shared(Words, usize),
 }
 
 #[derive(Clone)]
@@ -44,7 +49,7 @@ struct World {
     memory: Arc<MemoryFile>,
     spaces: Vec<Space>,
     private: [Arc<TestFile>; 2],
-    shared: [(Arc<TestFile>, Rc<RefCell<Vec<u64>>>); 2],
+    shared: [(Arc<TestFile>, Words); 2],
 }
 
 impl World {
