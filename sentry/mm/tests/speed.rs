@@ -58,12 +58,16 @@ fn speed() {
     let at = mm.mmap(MmapArgs::anonymous(16 << 20, rw)).unwrap();
     let mut buf = vec![1; 65536];
     time("first touch, 4 KiB", 4096, |i| mm.write_bytes(at.offset(i * 4096), &buf[..8]).unwrap());
-    time("read 8 bytes", 1_000_000, |i| drop(mm.read::<u64>(at.offset(i % 4096 * 8))));
+    time("read 8 bytes", 1_000_000, |i| {
+        let _ = mm.read::<u64>(at.offset(i % 4096 * 8));
+    });
     time("write 4 KiB", 200_000, |i| {
         mm.write_bytes(at.offset(i % 64 * 4096), &buf[..4096]).unwrap()
     });
     time("read 64 KiB", 20_000, |i| mm.read_bytes(at.offset(i % 16 * 65536), &mut buf).unwrap());
-    time("compare and exchange", 1_000_000, |_| drop(mm.compare_exchange_u32(at, 0, 0)));
+    time("compare and exchange", 1_000_000, |_| {
+        let _ = mm.compare_exchange_u32(at, 0, 0);
+    });
     time("mmap and munmap 64 KiB", 50_000, |_| {
         let at = mm.mmap(MmapArgs::anonymous(65536, rw)).unwrap();
         mm.munmap(at, 65536).unwrap();
