@@ -120,7 +120,7 @@ impl Content {
         if size < old {
             // Now `translate` refuses the pages. Only when nobody maps them any more may they be
             // used for something else.
-            self.mappings.invalidate(size.next_multiple_of(PAGE_SIZE)..u64::MAX & !(PAGE_SIZE - 1));
+            self.mappings.invalidate(size.next_multiple_of(PAGE_SIZE)..!(PAGE_SIZE - 1));
         }
         for range in rest.freed {
             self.limits.memory.dec_ref(range);

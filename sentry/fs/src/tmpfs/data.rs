@@ -156,7 +156,7 @@ impl Data {
     /// Before the file grows to reach `offset`: what a mapping wrote beyond the end is not part of
     /// the file.
     fn clear_tail(&mut self, offset: u64) -> SysResult<()> {
-        if !self.exposed || offset <= self.size || self.size % PAGE_SIZE == 0 {
+        if !self.exposed || offset <= self.size || self.size.is_multiple_of(PAGE_SIZE) {
             return Ok(());
         }
         self.zero_within_page(self.size..next_page(self.size))
@@ -176,7 +176,7 @@ impl Data {
     /// Changes the size.
     pub fn truncate(&mut self, size: u64) -> SysResult<Truncated> {
         self.clear_tail(size)?;
-        if size < self.size && size % PAGE_SIZE != 0 {
+        if size < self.size && !size.is_multiple_of(PAGE_SIZE) {
             self.zero_within_page(size..next_page(size))?;
         }
         self.size = size;

@@ -183,12 +183,12 @@ impl TmpfsInode {
             new: if same_dir { None } else { Some(to.names.lock()) },
         };
         let moved = names.old.entries.get(old_name).cloned().ok_or(Errno::ENOENT)?;
-        let target = names.new().entries.get(new_name).cloned();
+        let target = names.target().entries.get(new_name).cloned();
         let exchange = flags & rename::EXCHANGE != 0;
         match &target {
             Some(_) if flags & rename::NOREPLACE != 0 => return Err(Errno::EEXIST),
             None if exchange => return Err(Errno::ENOENT),
-            _ if names.new().dead => return Err(Errno::ENOENT),
+            _ if names.target().dead => return Err(Errno::ENOENT),
             _ => {}
         }
         if moved.is_dir() && new_dir.is_at_or_below(&moved) {
@@ -210,7 +210,7 @@ impl TmpfsInode {
                 }
             }
         }
-        names.new().entries.insert(new_name, moved.clone());
+        names.target().entries.insert(new_name, moved.clone());
         match &target {
             Some(target) if exchange => {
                 names.old.entries.insert(old_name, target.clone());
@@ -274,7 +274,7 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    fn new(&mut self) -> &mut Names {
+    fn target(&mut self) -> &mut Names {
         self.new.as_mut().unwrap_or(&mut self.old)
     }
 }
