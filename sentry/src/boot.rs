@@ -12,7 +12,6 @@ use platform::host::{inherited, rights};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 /// The descriptors a sentry is started with, beside the guest's standard streams at 0, 1 and 2.
@@ -45,7 +44,8 @@ impl BootError {
 
 /// What a guest is made of.
 struct Inherited {
-    control: UnixStream,
+    /// A socket, but read(2) and write(2) are all it takes.
+    control: File,
     gofer: OwnedFd,
     log: OwnedFd,
     stdio: [OwnedFd; 3],
@@ -74,7 +74,7 @@ pub fn run() -> i32 {
 /// Takes the descriptors over, and puts harmless ones at the numbers of the standard streams: the
 /// standard library writes there when it has to die, and that shall not be a file of the guest.
 fn take_descriptors() -> io::Result<Inherited> {
-    let control = inherited::take(fds::CONTROL)?.into();
+    let control = File::from(inherited::take(fds::CONTROL)?);
     let gofer = inherited::take(fds::GOFER)?;
     let log = inherited::take(fds::LOG)?;
     let stdio = [
@@ -89,7 +89,7 @@ fn take_descriptors() -> io::Result<Inherited> {
     Ok(Inherited { control, gofer, log, stdio })
 }
 
-fn boot_and_wait(inherited: Inherited, answers: &mut UnixStream) -> Result<FromSentry, BootError> {
+fn boot_and_wait(inherited: Inherited, answers: &mut File) -> Result<FromSentry, BootError> {
     let mut phases = Phases::start();
     let Inherited { mut control, gofer, log, stdio } = inherited;
     let config = match control::receive::<ToSentry>(&mut control) {
@@ -146,7 +146,7 @@ pub const NAMESPACE_ADVICE: &str = "The sandbox needs user namespaces. See \
     must allow unshare and mount";
 
 /// Passes on what the front end says, until it is gone; then everything is.
-fn listen(mut control: UnixStream, guest: &Guest) {
+fn listen(mut control: File, guest: &Guest) {
     loop {
         match control::receive::<ToSentry>(&mut control) {
             Ok(Some(ToSentry::Signal(signal))) => guest.signal(signal),
