@@ -183,10 +183,13 @@ impl Directory {
         cache.add_child(name, inode);
         let ino = inode.key.1;
         let entry = ListEntry { name: name.into(), ino, kind, attr: None, target: None };
-        cache.change_listing(|entries, found| match found {
-            Ok(at) => entries[at] = Arc::new(entry),
-            Err(at) => entries.insert(at, Arc::new(entry)),
-        }, name);
+        cache.change_listing(
+            |entries, found| match found {
+                Ok(at) => entries[at] = Arc::new(entry),
+                Err(at) => entries.insert(at, Arc::new(entry)),
+            },
+            name,
+        );
     }
 
     /// `name` now leads nowhere. Gives what it led to, if somebody holds that.

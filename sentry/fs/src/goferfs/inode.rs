@@ -313,9 +313,9 @@ impl Inode for GoferInode {
         if rest == SetAttr::default() {
             return Ok(());
         }
-        let answer = self.node().and_then(|node| {
-            self.shared.client.set_attr(node, set_attr(&rest)?).map_err(errno)
-        });
+        let answer = self
+            .node()
+            .and_then(|node| self.shared.client.set_attr(node, set_attr(&rest)?).map_err(errno));
         match answer {
             Ok(attr) => self.learn_attr(attr_of(&attr)),
             // Nobody but those who hold it open can see this file any more.

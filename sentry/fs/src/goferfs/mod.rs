@@ -25,6 +25,8 @@ mod inode;
 mod names;
 mod open;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use self::cache::Clock;

@@ -14,7 +14,11 @@ use vfs::{Attr, NewNode, NodeKind};
 
 impl GoferInode {
     fn check_directory(&self) -> SysResult<()> {
-        if vfs::Inode::file_type(self) == FileType::Directory { Ok(()) } else { Err(Errno::ENOTDIR) }
+        if vfs::Inode::file_type(self) == FileType::Directory {
+            Ok(())
+        } else {
+            Err(Errno::ENOTDIR)
+        }
     }
 
     /// Looks `name` up.
@@ -114,9 +118,9 @@ impl GoferInode {
         let existing = table.get(&key).and_then(Weak::upgrade);
         // The host gives numbers of deleted files to new ones; somebody may hold the deleted.
         let is_same = |known: &Arc<GoferInode>| {
-            known.last_attr().is_none_or(|last| {
-                last.file_type() == attr.file_type() && last.btime == attr.btime
-            })
+            known
+                .last_attr()
+                .is_none_or(|last| last.file_type() == attr.file_type() && last.btime == attr.btime)
         };
         if let Some(inode) = &existing
             && is_same(inode)
@@ -206,7 +210,8 @@ impl GoferInode {
                 return Err(Errno::EPERM);
             }
         };
-        let target = if let NodeKind::Symlink(target) = new.kind { Some(target.to_vec()) } else { None };
+        let target =
+            if let NodeKind::Symlink(target) = new.kind { Some(target.to_vec()) } else { None };
         let inode = self.inode_for_node(&found, name, target)?;
         if let Some(file) = file {
             // For the open that follows.
@@ -224,8 +229,7 @@ impl GoferInode {
     pub(super) fn link_entry(&self, name: &[u8], target: &Arc<GoferInode>) -> SysResult<()> {
         self.check_directory()?;
         self.check_writable()?;
-        let found =
-            self.shared.client.link(target.node()?, self.node()?, name).map_err(errno)?;
+        let found = self.shared.client.link(target.node()?, self.node()?, name).map_err(errno)?;
         let attr = attr_of(&found.attr);
         target.adopt(&found)?;
         target.learn_attr(attr);

@@ -3,7 +3,7 @@
 use super::convert::{attr_of, errno, host_errno};
 use super::directory::Listing;
 use super::inode::GoferInode;
-use crate::tmpfs::{now, read_dots, FIRST_COOKIE};
+use crate::tmpfs::{FIRST_COOKIE, now, read_dots};
 use abi::file::OpenFlags;
 use abi::stat::makedev;
 use abi::time::Timespec;
@@ -351,10 +351,12 @@ impl FileOps for DirectoryFile {
         if !read_dots(pos, ino, parent, sink) {
             return Ok(());
         }
-        let first = pos.saturating_sub(FIRST_COOKIE);
-        let skip = usize::try_from(first).unwrap_or(usize::MAX);
-        for (entry, next) in listing.entries.iter().zip(FIRST_COOKIE + 1..).skip(skip) {
-            let taken = sink(DirEntry { ino: entry.ino, next, kind: entry.kind, name: &entry.name });
+        let pos = pos.max(FIRST_COOKIE);
+        let first = usize::try_from(pos - FIRST_COOKIE).unwrap_or(usize::MAX);
+        let rest = listing.entries.get(first..).unwrap_or_default();
+        for (entry, next) in rest.iter().zip(pos.saturating_add(1)..) {
+            let taken =
+                sink(DirEntry { ino: entry.ino, next, kind: entry.kind, name: &entry.name });
             if !taken {
                 break;
             }

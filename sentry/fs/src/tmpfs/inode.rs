@@ -119,6 +119,11 @@ impl TmpfsInode {
         self.kind == FileType::Directory
     }
 
+    /// `st_ino`.
+    pub(crate) fn ino(&self) -> u64 {
+        self.ino
+    }
+
     /// The data of a regular file.
     pub(crate) fn content(&self) -> Option<&Arc<Content>> {
         match &self.body {

@@ -31,11 +31,11 @@ mod xattr;
 
 pub use content::seals;
 pub use entries::Entries;
-pub(crate) use inode::NewInode;
-pub(crate) use open::read_dots;
-pub use inode::{SocketSlot, TmpfsInode};
-pub use open::RegularFile;
-pub use options::TmpfsOptions;
-pub(crate) use metadata::now;
 pub(crate) use entries::FIRST_COOKIE;
+pub(crate) use inode::NewInode;
+pub use inode::{SocketSlot, TmpfsInode};
+pub(crate) use metadata::now;
+pub use open::RegularFile;
+pub(crate) use open::read_dots;
+pub use options::TmpfsOptions;
 pub use super_block::Tmpfs;

@@ -135,6 +135,15 @@ impl Tmpfs {
         TmpfsInode::new(&self.shared, new)
     }
 
+    /// Counts a further name of a file that has one, where names are kept elsewhere. ENOSPC.
+    pub(crate) fn charge_link(&self) -> SysResult<()> {
+        self.shared.charge_inode_space(INODE_SPACE)
+    }
+
+    pub(crate) fn release_links(&self, count: u32) {
+        self.shared.release_inode_space(u64::from(count) * INODE_SPACE);
+    }
+
     /// What statfs(2) shows.
     pub fn statfs(&self) -> StatFs {
         self.shared.statfs()
