@@ -253,8 +253,7 @@ fn add_process(
 fn wait_vfork(caller: &Arc<Task>, done: &Completion) {
     let _registration = done.queue().register(1, caller.waker());
     while !done.is_done() && !caller.is_killed() {
-        caller.kernel().platform().about_to_block();
-        caller.waiter.wait(None);
+        caller.sleep(None);
     }
     // A wake that was for a signal may have been taken: look again before returning.
     caller.attention.store(true, Ordering::SeqCst);

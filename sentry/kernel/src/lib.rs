@@ -31,6 +31,7 @@ pub mod process;
 pub mod signal;
 mod task;
 pub mod time;
+pub mod version;
 mod wait;
 pub mod wait4;
 
@@ -44,4 +45,4 @@ pub use init::{InitProcess, StartError};
 pub use kernel::{Kernel, KernelConfig};
 pub use limits::{Limits, Resource};
 pub use process::Pid;
-pub use task::{Task, current};
+pub use task::{Comm, Task, current};

@@ -8,7 +8,7 @@ use abi::signal::{SigInfo, Signal};
 use abi::time::Timespec;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wait::timer::TimerHandle;
 
@@ -105,7 +105,15 @@ pub struct CpuClock {
     system: AtomicU64,
     /// When the thread last changed sides, in ns of the monotonic clock; 0: not yet.
     mark: AtomicU64,
+    /// What the time since `mark` is: one of the constants below.
+    side: AtomicU8,
 }
+
+/// The sides of [`CpuClock`]: neither (not started, or blocked), guest code, the kernel.
+const NEW: u8 = 0;
+const USER: u8 = 1;
+const KERNEL: u8 = 2;
+const BLOCKED: u8 = 3;
 
 fn now_nanos() -> u64 {
     monotonic().as_nanos() as u64
@@ -113,35 +121,49 @@ fn now_nanos() -> u64 {
 
 impl CpuClock {
     pub(crate) fn enter_kernel(&self) {
-        self.turn(&self.user);
+        self.turn(&self.user, KERNEL);
     }
 
     pub(crate) fn leave_kernel(&self) {
-        self.turn(&self.system);
+        self.turn(&self.system, USER);
     }
 
-    /// What has passed since the last turn belongs to `side`.
-    fn turn(&self, side: &AtomicU64) {
+    /// What has passed since the last turn belongs to `counter`; what follows is `side`.
+    fn turn(&self, counter: &AtomicU64, side: u8) {
         let now = now_nanos();
         let mark = self.mark.swap(now, Ordering::Relaxed);
         if mark != 0 {
-            side.fetch_add(now.saturating_sub(mark), Ordering::Relaxed);
+            counter.fetch_add(now.saturating_sub(mark), Ordering::Relaxed);
         }
+        self.side.store(side, Ordering::Relaxed);
     }
 
     /// The thread blocks: the time until [`CpuClock::resume`] does not count.
     pub fn pause(&self) {
-        self.turn(&self.system);
+        self.turn(&self.system, BLOCKED);
     }
 
     /// The thread goes on.
     pub fn resume(&self) {
         self.mark.store(now_nanos(), Ordering::Relaxed);
+        self.side.store(KERNEL, Ordering::Relaxed);
     }
 
-    /// User and system time, in ns.
+    /// Is the thread blocked, as /proc/PID/stat shows it?
+    pub fn is_blocked(&self) -> bool {
+        self.side.load(Ordering::Relaxed) == BLOCKED
+    }
+
+    /// User and system time until now, in ns.
     pub fn times(&self) -> (u64, u64) {
-        (self.user.load(Ordering::Relaxed), self.system.load(Ordering::Relaxed))
+        let (user, system) =
+            (self.user.load(Ordering::Relaxed), self.system.load(Ordering::Relaxed));
+        let (side, mark) = (self.side.load(Ordering::Relaxed), self.mark.load(Ordering::Relaxed));
+        let running = match side {
+            NEW | BLOCKED => 0,
+            _ => now_nanos().saturating_sub(mark),
+        };
+        if side == USER { (user + running, system) } else { (user, system + running) }
     }
 }
 

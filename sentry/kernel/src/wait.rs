@@ -40,9 +40,16 @@ impl Task {
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 return Err(Interrupted::TimedOut);
             }
-            self.kernel().platform().about_to_block();
-            self.waiter.wait(deadline);
+            self.sleep(deadline);
         }
+    }
+
+    /// Sleeps until woken or until the deadline. Time asleep is nobody's CPU time.
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) {
+        self.kernel().platform().about_to_block();
+        self.clock.pause();
+        self.waiter.wait(deadline);
+        self.clock.resume();
     }
 
     /// What to register in a wait queue to be woken from [`Task::block_registered`].

@@ -100,8 +100,7 @@ impl TaskContext<'_> {
                 return Ok(());
             }
             drop(table);
-            self.kernel().platform().about_to_block();
-            task.waiter.wait(None);
+            task.sleep(None);
         }
     }
 

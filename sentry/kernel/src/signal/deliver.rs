@@ -198,7 +198,6 @@ impl Task {
                 send::notify_parent(&mut table, pid, libc::CLD_STOPPED, signal.number());
             }
         }
-        self.kernel().platform().about_to_block();
         loop {
             {
                 let group = self.group().signals.lock();
@@ -206,7 +205,7 @@ impl Task {
                     return true;
                 }
             }
-            self.waiter.wait(None);
+            self.sleep(None);
         }
     }
 }

@@ -278,6 +278,18 @@ impl Task {
         own.pending.take(set).or_else(|| group.pending.take(set))
     }
 
+    /// Forgets pending signals of the whole process: their action is to do nothing now.
+    pub fn discard_pending(&self, set: SigSet) {
+        let tasks = {
+            let table = self.kernel().processes.lock();
+            table.process(self.group().pid()).map(|p| p.tasks.clone()).unwrap_or_default()
+        };
+        self.group().signals.lock().pending.discard(set);
+        for task in tasks {
+            task.signals.lock().pending.discard(set);
+        }
+    }
+
     /// rt_sigtimedwait(2) begins (or ends, with the empty set) to wait for blocked signals.
     pub fn set_waiting_signals(&self, set: SigSet) {
         self.signals.lock().waiting = set;

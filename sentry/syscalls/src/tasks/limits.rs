@@ -1,0 +1,94 @@
+//! Resource limits and usage.
+
+use abi::process::{Rlimit, Rusage};
+use abi::{Errno, UserAddr};
+use kernel::time::{NANOS_PER_TICK, monotonic};
+use kernel::{CallResult, Resource, TaskContext};
+use std::time::Duration;
+use vfs::cred::Caps;
+
+/// getrlimit(2).
+pub(crate) fn getrlimit(cx: &mut TaskContext<'_>, resource: u32, limit: UserAddr) -> CallResult {
+    let resource = Resource::new(resource)?;
+    cx.write(limit, &cx.group().limits().get(resource))?;
+    Ok(0)
+}
+
+/// setrlimit(2).
+pub(crate) fn setrlimit(cx: &mut TaskContext<'_>, resource: u32, limit: UserAddr) -> CallResult {
+    let limit: Rlimit = cx.read(limit)?;
+    let resource = Resource::new(resource)?;
+    let privileged = cx.cred().has_cap(Caps::SYS_RESOURCE);
+    cx.group().limits().set(resource, limit, privileged)?;
+    cx.task.update_mm_limits();
+    Ok(0)
+}
+
+/// prlimit(2).
+pub(crate) fn prlimit64(
+    cx: &mut TaskContext<'_>,
+    pid: i32,
+    resource: u32,
+    new: UserAddr,
+    old: UserAddr,
+) -> CallResult {
+    let resource = Resource::new(resource)?;
+    let new: Option<Rlimit> = new.non_null().map(|addr| cx.read(addr)).transpose()?;
+    let task = match pid {
+        0 => cx.task.clone(),
+        pid => {
+            let table = cx.kernel().processes.lock();
+            let process = table.process(pid).ok_or(Errno::ESRCH)?;
+            process.tasks.first().cloned().ok_or(Errno::ESRCH)?
+        }
+    };
+    let (own, theirs) = (cx.cred(), task.cred());
+    let same = [theirs.uid, theirs.euid, theirs.suid].iter().all(|id| *id == own.uid)
+        && [theirs.gid, theirs.egid, theirs.sgid].iter().all(|id| *id == own.gid);
+    if !same && !own.has_cap(Caps::SYS_RESOURCE) && task.group().pid() != cx.group().pid() {
+        return Err(Errno::EPERM.into());
+    }
+    let limits = task.group().limits();
+    let before = limits.get(resource);
+    if let Some(new) = new {
+        limits.set(resource, new, own.has_cap(Caps::SYS_RESOURCE))?;
+        task.update_mm_limits();
+    }
+    if let Some(addr) = old.non_null() {
+        cx.write(addr, &before)?;
+    }
+    Ok(0)
+}
+
+/// getrusage(2).
+pub(crate) fn getrusage(cx: &mut TaskContext<'_>, who: i32, usage: UserAddr) -> CallResult {
+    let (user, system) = match who {
+        libc::RUSAGE_SELF => cx.kernel().process_times(cx.group()),
+        libc::RUSAGE_CHILDREN => cx.group().children_times(),
+        libc::RUSAGE_THREAD => cx.task.clock.times(),
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let maxrss = match who {
+        libc::RUSAGE_CHILDREN => 0,
+        _ => (cx.mm().usage().resident_bytes / 1024) as i64,
+    };
+    let filled = Rusage {
+        utime: Duration::from_nanos(user).into(),
+        stime: Duration::from_nanos(system).into(),
+        maxrss,
+        ..Rusage::default()
+    };
+    cx.write(usage, &filled)?;
+    Ok(0)
+}
+
+/// times(2).
+pub(crate) fn times(cx: &mut TaskContext<'_>, buf: UserAddr) -> CallResult {
+    if let Some(addr) = buf.non_null() {
+        let own = cx.kernel().process_times(cx.group());
+        let children = cx.group().children_times();
+        let ticks = [own.0, own.1, children.0, children.1].map(|nanos| nanos / NANOS_PER_TICK);
+        cx.write(addr, &ticks)?;
+    }
+    Ok(monotonic().as_nanos() as u64 / NANOS_PER_TICK)
+}

@@ -1,0 +1,13 @@
+//! Handlers of calls on tasks: processes, signals, memory, time, credentials, the system.
+
+pub(crate) mod credentials;
+pub(crate) mod exec;
+pub(crate) mod futex;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod prctl;
+pub(crate) mod process;
+pub(crate) mod schedule;
+pub(crate) mod signal;
+pub(crate) mod system;
+pub(crate) mod time;
