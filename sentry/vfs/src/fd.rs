@@ -1,9 +1,11 @@
 //! Descriptor tables.
 
 use crate::file::OpenFile;
+use crate::locks;
 use abi::{Errno, SysResult};
 use parking_lot::RwLock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A guest's file descriptor number, as it came; may be anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,9 +18,38 @@ struct Entry {
 }
 
 /// The descriptors of a process (or of several that share them).
-#[derive(Default)]
 pub struct FdTable {
-    entries: RwLock<Vec<Option<Entry>>>,
+    /// Never used again: whom record locks belong to.
+    id: u64,
+    entries: RwLock<Entries>,
+}
+
+#[derive(Clone, Default)]
+struct Entries {
+    list: Vec<Option<Entry>>,
+    /// No number below is free.
+    first_free: usize,
+}
+
+impl Entries {
+    fn lowest_free(&self, min: usize) -> usize {
+        let from = min.max(self.first_free);
+        let free = (from..self.list.len()).find(|at| self.list[*at].is_none());
+        free.unwrap_or(self.list.len().max(from))
+    }
+
+    fn put(&mut self, at: usize, entry: Entry) -> Option<Entry> {
+        if at >= self.list.len() {
+            self.list.resize(at + 1, None);
+        }
+        self.list[at].replace(entry)
+    }
+}
+
+impl Default for FdTable {
+    fn default() -> FdTable {
+        FdTable::with(Entries::default())
+    }
 }
 
 /// No table grows beyond this, whatever RLIMIT_NOFILE says (fs.nr_open).
@@ -36,14 +67,42 @@ impl FdTable {
 
     /// A copy, for fork(2) and unshare(2).
     pub fn fork(&self) -> Arc<FdTable> {
-        Arc::new(FdTable { entries: RwLock::new(self.entries.read().clone()) })
+        Arc::new(FdTable::with(self.entries.read().clone()))
+    }
+
+    fn with(entries: Entries) -> FdTable {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        FdTable { id: NEXT.fetch_add(1, Ordering::Relaxed), entries: RwLock::new(entries) }
+    }
+
+    /// What identifies it as the owner of record locks.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What close(2) does with a description that was taken out: each close releases the process's
+    /// record locks on the file, and tells the file system.
+    pub fn closed(&self, file: &OpenFile) {
+        if !file.flags().contains(abi::file::OpenFlags::PATH) {
+            file.ops().flush(file);
+            locks::release_process(file.path().inode(), self.id);
+        }
+    }
+
+    /// How many descriptors there is room for without growing, as Linux would have it: where
+    /// select(2) stops to look.
+    pub fn capacity(&self) -> usize {
+        match self.entries.read().list.len() {
+            0..=64 => 64,
+            len => len.next_power_of_two().max(256),
+        }
     }
 
     /// EBADF where it is not open.
     pub fn get(&self, fd: Fd) -> SysResult<Arc<OpenFile>> {
         let index = index(fd)?;
         let entries = self.entries.read();
-        let entry = entries.get(index).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
+        let entry = entries.list.get(index).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
         Ok(entry.file.clone())
     }
 
@@ -51,6 +110,12 @@ impl FdTable {
     pub fn get_io(&self, fd: Fd) -> SysResult<Arc<OpenFile>> {
         let file = self.get(fd)?;
         if file.flags().contains(abi::file::OpenFlags::PATH) { Err(Errno::EBADF) } else { Ok(file) }
+    }
+
+    /// EMFILE where no descriptor is free below `limit`: for calls that must not do anything then.
+    pub fn check_room(&self, limit: u64) -> SysResult<()> {
+        let limit = limit.min(NR_OPEN) as usize;
+        if self.entries.read().lowest_free(0) < limit { Ok(()) } else { Err(Errno::EMFILE) }
     }
 
     /// Installs `file` at the lowest free number from `min` on. EMFILE at `limit`
@@ -68,15 +133,14 @@ impl FdTable {
             return Err(if min == 0 { Errno::EMFILE } else { Errno::EINVAL });
         }
         let mut entries = self.entries.write();
-        let free = (min..entries.len()).find(|at| entries[*at].is_none());
-        let at = free.unwrap_or(entries.len().max(min));
+        let at = entries.lowest_free(min);
         if at >= limit {
             return Err(Errno::EMFILE);
         }
-        if at >= entries.len() {
-            entries.resize(at + 1, None);
+        if min <= entries.first_free {
+            entries.first_free = at + 1;
         }
-        entries[at] = Some(Entry { file, close_on_exec });
+        entries.put(at, Entry { file, close_on_exec });
         Ok(Fd(at as i32))
     }
 
@@ -92,18 +156,16 @@ impl FdTable {
         if at as u64 >= limit.min(NR_OPEN) {
             return Err(Errno::EBADF);
         }
-        let mut entries = self.entries.write();
-        if at >= entries.len() {
-            entries.resize(at + 1, None);
-        }
-        Ok(entries[at].replace(Entry { file, close_on_exec }).map(|entry| entry.file))
+        let old = self.entries.write().put(at, Entry { file, close_on_exec });
+        Ok(old.map(|entry| entry.file))
     }
 
     /// Takes the descriptor out of the table.
     pub fn remove(&self, fd: Fd) -> SysResult<Arc<OpenFile>> {
         let index = index(fd)?;
         let mut entries = self.entries.write();
-        let entry = entries.get_mut(index).and_then(Option::take).ok_or(Errno::EBADF)?;
+        let entry = entries.list.get_mut(index).and_then(Option::take).ok_or(Errno::EBADF)?;
+        entries.first_free = entries.first_free.min(index);
         Ok(entry.file)
     }
 
@@ -111,7 +173,7 @@ impl FdTable {
     pub fn close_on_exec(&self, fd: Fd) -> SysResult<bool> {
         let index = index(fd)?;
         let entries = self.entries.read();
-        let entry = entries.get(index).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
+        let entry = entries.list.get(index).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
         Ok(entry.close_on_exec)
     }
 
@@ -119,7 +181,7 @@ impl FdTable {
     pub fn set_close_on_exec(&self, fd: Fd, on: bool) -> SysResult<()> {
         let index = index(fd)?;
         let mut entries = self.entries.write();
-        let entry = entries.get_mut(index).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        let entry = entries.list.get_mut(index).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
         entry.close_on_exec = on;
         Ok(())
     }
@@ -131,9 +193,9 @@ impl FdTable {
 
     /// Sets FD_CLOEXEC on every descriptor in `first..=last`.
     pub fn set_close_on_exec_range(&self, first: u32, last: u32) {
-        let mut entries = self.entries.write();
-        let end = entries.len().min((last as usize).saturating_add(1));
-        for entry in entries.get_mut(first as usize..end).unwrap_or_default().iter_mut().flatten() {
+        let list = &mut self.entries.write().list;
+        let end = list.len().min((last as usize).saturating_add(1));
+        for entry in list.get_mut(first as usize..end).unwrap_or_default().iter_mut().flatten() {
             entry.close_on_exec = true;
         }
     }
@@ -151,7 +213,9 @@ impl FdTable {
     fn take_if(&self, which: impl Fn(usize, &Entry) -> bool) -> Vec<Arc<OpenFile>> {
         let mut entries = self.entries.write();
         let mut taken = Vec::new();
-        for (at, slot) in entries.iter_mut().enumerate() {
+        // Found again by the next search.
+        entries.first_free = 0;
+        for (at, slot) in entries.list.iter_mut().enumerate() {
             if slot.as_ref().is_some_and(|entry| which(at, entry)) {
                 taken.extend(slot.take().map(|entry| entry.file));
             }
@@ -162,9 +226,17 @@ impl FdTable {
     /// The open descriptors, in order, for /proc/PID/fd.
     pub fn list(&self) -> Vec<(Fd, Arc<OpenFile>, bool)> {
         let entries = self.entries.read();
-        let open = entries.iter().enumerate().filter_map(|(at, slot)| {
+        let open = entries.list.iter().enumerate().filter_map(|(at, slot)| {
             slot.as_ref().map(|entry| (Fd(at as i32), entry.file.clone(), entry.close_on_exec))
         });
         open.collect()
+    }
+}
+
+impl Drop for FdTable {
+    fn drop(&mut self) {
+        for entry in std::mem::take(&mut self.entries.get_mut().list).into_iter().flatten() {
+            self.closed(&entry.file);
+        }
     }
 }

@@ -7,7 +7,7 @@ use mm::{Mappable, MemoryManager};
 use parking_lot::Mutex;
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use wait::WaitQueue;
 
 /// One entry of a directory listing.
@@ -131,6 +131,20 @@ pub struct OpenFile {
     path: Path,
     flags: AtomicU32,
     pos: Mutex<u64>,
+    async_owner: Mutex<AsyncOwner>,
+    /// Has held locks of its own (flock(2), F_OFD_SETLK), which go with it.
+    has_locks: AtomicBool,
+}
+
+/// Who hears of events on a description, and how: F_SETOWN, F_SETSIG.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsyncOwner {
+    /// F_OWNER_TID 0, F_OWNER_PID 1, F_OWNER_PGRP 2.
+    pub kind: i32,
+    /// The id; 0 is nobody.
+    pub id: i32,
+    /// The signal; 0 is SIGIO.
+    pub signal: i32,
 }
 
 /// The flags F_SETFL may change.
@@ -150,7 +164,29 @@ impl OpenFile {
             | OpenFlags::TRUNC
             | OpenFlags::CLOEXEC;
         let flags = AtomicU32::new(flags.difference(creation).bits());
-        Arc::new(OpenFile { ops, path, flags, pos: Mutex::new(0) })
+        Arc::new(OpenFile {
+            ops,
+            path,
+            flags,
+            pos: Mutex::new(0),
+            async_owner: Mutex::default(),
+            has_locks: AtomicBool::new(false),
+        })
+    }
+
+    /// F_GETOWN, F_GETSIG.
+    pub fn async_owner(&self) -> AsyncOwner {
+        *self.async_owner.lock()
+    }
+
+    /// F_SETOWN, F_SETSIG.
+    pub fn set_async_owner(&self, owner: AsyncOwner) {
+        *self.async_owner.lock() = owner;
+    }
+
+    /// It is about to hold locks of its own.
+    pub fn will_have_locks(&self) {
+        self.has_locks.store(true, Ordering::Relaxed);
     }
 
     /// The file system's part.
@@ -217,25 +253,37 @@ impl OpenFile {
         Ok(count)
     }
 
-    /// pread(2). ESPIPE for streams.
+    /// pread(2). ESPIPE for streams, and before EBADF.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> SysResult<usize> {
-        self.check_readable()?;
         if !self.ops.is_seekable() {
             return Err(Errno::ESPIPE);
         }
+        self.check_readable()?;
         self.ops.read(self, buf, offset)
     }
 
     /// pwrite(2); with O_APPEND it appends, as Linux does.
     pub fn write_at(&self, buf: &[u8], offset: u64) -> SysResult<usize> {
-        self.check_writable()?;
         if !self.ops.is_seekable() {
             return Err(Errno::ESPIPE);
         }
+        self.check_writable()?;
         if self.flags().contains(OpenFlags::APPEND) {
             return Ok(self.ops.append(self, buf)?.0);
         }
         self.ops.write(self, buf, offset)
+    }
+
+    /// Writes at the end, whatever O_APPEND says, and moves the position there: RWF_APPEND.
+    pub fn append(&self, buf: &[u8]) -> SysResult<usize> {
+        self.check_writable()?;
+        if !self.ops.is_seekable() {
+            return self.ops.write(self, buf, 0);
+        }
+        let mut pos = self.pos.lock();
+        let (count, end) = self.ops.append(self, buf)?;
+        *pos = end;
+        Ok(count)
     }
 
     /// EBADF unless open for reading.
@@ -298,5 +346,13 @@ impl OpenFile {
     /// What it is ready for now.
     pub fn poll(&self) -> PollEvents {
         self.ops.poll(self)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if *self.has_locks.get_mut() {
+            crate::locks::release_file(self);
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::inode::LinkTarget;
 use crate::mount::{MountTable, Path};
 use abi::file::FileType;
 use abi::{Errno, NAME_MAX, SysResult};
+use std::sync::Arc;
 
 /// Symbolic links followed in one walk before ELOOP.
 const MAX_LINKS: u32 = 40;
@@ -36,6 +37,16 @@ bitflags::bitflags! {
         const EMPTY = 2;
         /// The last component must be a directory.
         const DIRECTORY = 4;
+        /// RESOLVE_NO_SYMLINKS: following a link is ELOOP.
+        const NO_SYMLINKS = 8;
+        /// RESOLVE_NO_MAGICLINKS: following a link of /proc is ELOOP.
+        const NO_MAGICLINKS = 16;
+        /// RESOLVE_NO_XDEV: going to another mount is EXDEV.
+        const NO_XDEV = 32;
+        /// RESOLVE_BENEATH: leaving the root, which the caller has set to the start, is EXDEV.
+        const BENEATH = 64;
+        /// RESOLVE_IN_ROOT: the caller has set the root to the start; a jump out of it is EXDEV.
+        const IN_ROOT = 128;
     }
 }
 
@@ -91,7 +102,7 @@ impl PathContext<'_> {
                 false => Err(Errno::ENOENT),
             };
         }
-        let (found, trailing_slash) = self.resolve(path, flags.contains(WalkFlags::FOLLOW))?;
+        let (found, trailing_slash) = self.resolve(path, flags)?;
         match found {
             Found::Missing(..) => Err(Errno::ENOENT),
             Found::Place(place) => {
@@ -110,12 +121,12 @@ impl PathContext<'_> {
     pub fn walk_or_missing(
         &self,
         path: &[u8],
-        follow: bool,
+        flags: WalkFlags,
     ) -> SysResult<Result<Path, (Path, Vec<u8>, bool)>> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
-        let (found, trailing_slash) = self.resolve(path, follow)?;
+        let (found, trailing_slash) = self.resolve(path, flags)?;
         Ok(match found {
             Found::Place(place) => Ok(place),
             Found::Missing(dir, name) => Err((dir, name, trailing_slash)),
@@ -138,11 +149,8 @@ impl PathContext<'_> {
         if name.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        let dir = if head.is_empty() {
-            self.start.clone()
-        } else {
-            self.walk(head, WalkFlags::FOLLOW)?
-        };
+        let dir =
+            if head.is_empty() { self.start.clone() } else { self.walk(head, WalkFlags::FOLLOW)? };
         self.check_search(&dir)?;
         let last = match name {
             b"." => Last::Dot,
@@ -152,17 +160,25 @@ impl PathContext<'_> {
         Ok((dir, last))
     }
 
-    fn resolve(&self, path: &[u8], follow: bool) -> SysResult<(Found, bool)> {
+    fn resolve(&self, path: &[u8], flags: WalkFlags) -> SysResult<(Found, bool)> {
+        let follow = flags.contains(WalkFlags::FOLLOW);
         let mut pending = Pending { components: Vec::new(), links: 0, trailing_slash: false };
         pending.push(path)?;
-        let mut at = if path.first() == Some(&b'/') { self.root } else { self.start }.clone();
+        let mut at = if path.first() == Some(&b'/') {
+            self.jump_to_root(self.start, flags)?
+        } else {
+            self.start.clone()
+        };
         while let Some(name) = pending.components.pop() {
             self.check_search(&at)?;
             let last = pending.components.is_empty();
             match name.as_slice() {
                 b"." => continue,
                 b".." => {
-                    at = self.table.topmost(at.parent(self.root));
+                    if flags.contains(WalkFlags::BENEATH) && at.is_same(self.root) {
+                        return Err(Errno::EXDEV);
+                    }
+                    at = same_mount(flags, &at, self.table.topmost(at.parent(self.root)))?;
                     continue;
                 }
                 name if name.len() > NAME_MAX => return Err(Errno::ENAMETOOLONG),
@@ -175,20 +191,31 @@ impl PathContext<'_> {
                 }
                 Err(errno) => return Err(errno),
             };
+            let next = same_mount(flags, &at, next)?;
             let is_link = next.inode().file_type() == FileType::Symlink;
             if is_link && (follow || !last || pending.trailing_slash) {
                 pending.links += 1;
-                if pending.links > MAX_LINKS {
+                if pending.links > MAX_LINKS || flags.contains(WalkFlags::NO_SYMLINKS) {
                     return Err(Errno::ELOOP);
                 }
                 match next.inode().readlink()? {
-                    LinkTarget::Magic(place) => at = self.table.topmost(place),
+                    LinkTarget::Magic(_) if flags.contains(WalkFlags::NO_MAGICLINKS) => {
+                        return Err(Errno::ELOOP);
+                    }
+                    LinkTarget::Magic(_)
+                        if flags.intersects(WalkFlags::BENEATH | WalkFlags::IN_ROOT) =>
+                    {
+                        return Err(Errno::EXDEV);
+                    }
+                    LinkTarget::Magic(place) => {
+                        at = same_mount(flags, &at, self.table.topmost(place))?;
+                    }
                     LinkTarget::Path(target) => {
                         if target.is_empty() {
                             return Err(Errno::ENOENT);
                         }
                         if target.first() == Some(&b'/') {
-                            at = self.root.clone();
+                            at = self.jump_to_root(&at, flags)?;
                         }
                         pending.push(&target)?;
                     }
@@ -198,6 +225,14 @@ impl PathContext<'_> {
             }
         }
         Ok((Found::Place(at), pending.trailing_slash))
+    }
+
+    /// Where "/" leads, coming from `from`.
+    fn jump_to_root(&self, from: &Path, flags: WalkFlags) -> SysResult<Path> {
+        if flags.contains(WalkFlags::BENEATH) {
+            return Err(Errno::EXDEV);
+        }
+        same_mount(flags, from, self.root.clone())
     }
 
     /// ENOTDIR, or EACCES without search permission.
@@ -211,6 +246,14 @@ impl PathContext<'_> {
         }
         check_inode(self.cred, dir, MAY_EXEC)
     }
+}
+
+/// EXDEV where a step goes to another mount and must not.
+fn same_mount(flags: WalkFlags, from: &Path, to: Path) -> SysResult<Path> {
+    if flags.contains(WalkFlags::NO_XDEV) && !Arc::ptr_eq(&from.mount, &to.mount) {
+        return Err(Errno::EXDEV);
+    }
+    Ok(to)
 }
 
 /// The permission check for a place: the file system's own idea, else the mode bits.

@@ -4,6 +4,7 @@
 mod attributes;
 mod names;
 mod open;
+mod xattr;
 
 use crate::cred::{Caps, MAY_EXEC, MAY_WRITE};
 use crate::inode::Attr;

@@ -16,17 +16,29 @@ const CREATE_TRIES: u32 = 16;
 impl PathContext<'_> {
     /// openat(2) without the descriptor. `mode`: permission bits of a new file, umask applied.
     pub fn open(&self, path: &[u8], flags: OpenFlags, mode: u32) -> SysResult<Arc<OpenFile>> {
+        self.open_with(path, flags, mode, WalkFlags::empty())
+    }
+
+    /// openat2(2) without the descriptor. `resolve`: the flags of [`WalkFlags`] that stand for
+    /// RESOLVE_ ones.
+    pub fn open_with(
+        &self,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+        resolve: WalkFlags,
+    ) -> SysResult<Arc<OpenFile>> {
         if flags.contains(OpenFlags::TMPFILE_ONLY) {
-            return self.open_tmpfile(path, flags, mode);
+            return self.open_tmpfile(path, flags, mode, resolve);
         }
         if flags.contains(OpenFlags::PATH) || !flags.contains(OpenFlags::CREAT) {
-            let mut walk = WalkFlags::empty();
+            let mut walk = resolve;
             walk.set(WalkFlags::FOLLOW, !flags.contains(OpenFlags::NOFOLLOW));
             walk.set(WalkFlags::DIRECTORY, flags.contains(OpenFlags::DIRECTORY));
             let place = match self.walk(path, walk) {
                 // A link that is not followed is ELOOP, not ENOTDIR.
                 Err(Errno::ENOTDIR) if flags.contains(OpenFlags::NOFOLLOW) => {
-                    let place = self.walk(path, WalkFlags::empty())?;
+                    let place = self.walk(path, resolve)?;
                     let is_link = place.inode().file_type() == FileType::Symlink;
                     return Err(if is_link && !flags.contains(OpenFlags::PATH) {
                         Errno::ELOOP
@@ -42,9 +54,10 @@ impl PathContext<'_> {
             return Err(Errno::EINVAL);
         }
         let exclusive = flags.contains(OpenFlags::EXCL);
-        let follow = !exclusive && !flags.contains(OpenFlags::NOFOLLOW);
+        let mut walk = resolve;
+        walk.set(WalkFlags::FOLLOW, !exclusive && !flags.contains(OpenFlags::NOFOLLOW));
         for _ in 0..CREATE_TRIES {
-            match self.walk_or_missing(path, follow)? {
+            match self.walk_or_missing(path, walk)? {
                 Ok(_) if exclusive => return Err(Errno::EEXIST),
                 Ok(place) => {
                     if place.inode().file_type() == FileType::Directory {
@@ -116,11 +129,17 @@ impl PathContext<'_> {
         Ok(OpenFile::new(ops, place, flags))
     }
 
-    fn open_tmpfile(&self, path: &[u8], flags: OpenFlags, mode: u32) -> SysResult<Arc<OpenFile>> {
+    fn open_tmpfile(
+        &self,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+        resolve: WalkFlags,
+    ) -> SysResult<Arc<OpenFile>> {
         if !flags.contains(OpenFlags::TMPFILE) || flags.bits() & 3 == 0 {
             return Err(Errno::EINVAL);
         }
-        let dir = self.walk(path, WalkFlags::FOLLOW | WalkFlags::DIRECTORY)?;
+        let dir = self.walk(path, resolve | WalkFlags::FOLLOW | WalkFlags::DIRECTORY)?;
         dir.mount.check_writable()?;
         self.check_dir_writable(&dir)?;
         let gid = self.new_file_gid(&dir.inode().attr()?);
