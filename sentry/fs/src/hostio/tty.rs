@@ -232,12 +232,73 @@ fn set(
 
 #[cfg(test)]
 mod tests {
+    use super::super::HostFile;
     use super::*;
+    use abi::file::PollEvents;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use wait::Waiter;
+
+    /// The two sides of a pseudo-terminal: the master, and the terminal.
+    fn pseudo_terminal() -> (File, File) {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
+        let master = master.unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+        let terminal = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap();
+        (master.into(), terminal.into())
+    }
 
     #[test]
     fn the_structures_have_the_kernels_sizes() {
         assert_eq!(size_of::<KernelTermios>(), 36);
         assert_eq!(size_of::<KernelTermios2>(), 44);
         assert_eq!(size_of::<KernelWinsize>(), 8);
+    }
+
+    #[test]
+    fn settings_make_the_round_trip() {
+        let (_master, terminal) = pseudo_terminal();
+        let fd = terminal.as_fd();
+        let mut wanted = to_kernel(&tcgetattr(fd).unwrap());
+        const ECHO: u32 = 0o10;
+        assert_ne!(wanted.lflag & ECHO, 0);
+        wanted.lflag &= !ECHO;
+        wanted.cc[0] = 7;
+        wanted.cc[6] = 3;
+        set(fd, &wanted, None, true).unwrap();
+        assert_eq!(to_kernel(&tcgetattr(fd).unwrap()), wanted);
+        set(fd, &wanted, Some((9600, 9600)), false).unwrap();
+        assert_eq!(tcgetattr(fd).unwrap().output_speed(), 9600);
+    }
+
+    #[test]
+    fn a_line_is_read_and_a_console_shared() {
+        let (mut master, terminal) = pseudo_terminal();
+        let console = Console::new(terminal.try_clone().unwrap().into()).unwrap();
+        let stdin = HostFile::with_console(terminal.into(), console.clone()).unwrap();
+        let file = stdin.open_file(0, 5);
+        assert!(stdin.is_tty());
+        let attr = file.path().inode().attr().unwrap();
+        assert_eq!((attr.mode & 0o170000, attr.rdev), (0o020000, crate::dev::console_rdev()));
+        assert_eq!(file.read(&mut [0; 8]), Err(Errno::EAGAIN));
+        let waiter = Waiter::new();
+        let queue = file.ops().wait_queue().unwrap();
+        let registration = queue.register(PollEvents::IN.bits(), waiter.clone());
+        assert!(!file.poll().contains(PollEvents::IN));
+        master.write_all(b"hi\n").unwrap();
+        while !file.poll().contains(PollEvents::IN) {
+            waiter.wait(None);
+        }
+        drop(registration);
+        let mut buf = [0; 8];
+        assert_eq!(file.read(&mut buf), Ok(3));
+        assert_eq!(&buf[..3], b"hi\n");
+        let other = console.open_host_file().open_file(0, 5);
+        assert_eq!(other.write(b"out"), Ok(3));
     }
 }
