@@ -125,6 +125,14 @@ impl Directory {
         }
     }
 
+    /// The inode is being dropped.
+    pub fn forget_child(&self, name: &[u8], inode: &Weak<GoferInode>) {
+        let mut cache = self.cache.lock();
+        if cache.children.get(name).is_some_and(|child| Weak::ptr_eq(child, inode)) {
+            cache.children.remove(name);
+        }
+    }
+
     pub fn listing(&self) -> Option<Arc<Listing>> {
         self.cache.lock().listing.clone()
     }

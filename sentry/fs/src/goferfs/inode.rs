@@ -43,6 +43,8 @@ pub struct GoferInode {
     /// Names of the extended attributes, of an exclusive tree.
     xattr_names: Mutex<Option<Arc<Vec<Vec<u8>>>>>,
     pub(super) directory: Directory,
+    /// In the queue of recent inodes.
+    kept: AtomicBool,
     /// For the bounded caches.
     pub(super) used: AtomicBool,
     pub(super) file_used: AtomicBool,
@@ -75,6 +77,7 @@ impl GoferInode {
             target: target.map(OnceLock::from).unwrap_or_default(),
             xattr_names: Mutex::default(),
             directory: Directory::default(),
+            kept: AtomicBool::new(false),
             used: AtomicBool::new(true),
             file_used: AtomicBool::new(false),
             file: Mutex::default(),
@@ -154,6 +157,9 @@ impl GoferInode {
             }
             None => {
                 *node = Some(found.node);
+                drop(node);
+                // To make this inode again would take a message.
+                self.keep();
                 Ok(found.node)
             }
         }
@@ -276,10 +282,14 @@ impl GoferInode {
         Ok(names)
     }
 
-    /// The parent, taken out: for dropping chains of parents without recursion.
+    /// The parent, taken out and told: for dropping chains of parents without recursion.
     fn take_parent(&mut self) -> Option<Arc<GoferInode>> {
         match std::mem::replace(self.place.get_mut(), Place::Gone) {
-            Place::Name(parent, _) => Some(parent),
+            Place::Name(parent, name) => {
+                // A dead reference would keep this inode's memory.
+                parent.directory.forget_child(&name, &self.this);
+                Some(parent)
+            }
             Place::Root(_) => {
                 // A root's node is never given back.
                 *self.node.get_mut() = None;
@@ -453,13 +463,18 @@ impl Drop for GoferInode {
 
 impl GoferInode {
     /// Keeps this inode for a while, also when nobody uses it.
-    pub(super) fn keep(self: &Arc<Self>) {
-        if self.shared.closed.load(Ordering::Relaxed) {
+    pub(super) fn keep(&self) {
+        let closed = self.shared.closed.load(Ordering::Relaxed);
+        if closed || self.kept.swap(true, Ordering::Relaxed) {
             return;
         }
+        let Some(this) = self.this.upgrade() else { return };
         let limit = self.shared.limits.inodes;
         let was_used = |inode: &Arc<GoferInode>| inode.used.swap(false, Ordering::Relaxed);
-        let gone = self.shared.recent.lock().add(self.clone(), 1, limit, was_used);
+        let gone = self.shared.recent.lock().add(this, 1, limit, was_used);
+        for inode in &gone {
+            inode.kept.store(false, Ordering::Relaxed);
+        }
         drop(gone);
     }
 }

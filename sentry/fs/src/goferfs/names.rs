@@ -137,7 +137,10 @@ impl GoferInode {
         table.insert(key, Arc::downgrade(&inode));
         drop(table);
         drop(existing);
-        inode.keep();
+        // A listed file is made again from the listing when it is wanted; a directory has one.
+        if attr.file_type() == FileType::Directory {
+            inode.keep();
+        }
         Ok(inode)
     }
 

@@ -198,7 +198,7 @@ fn caches_are_bounded() {
             assert_eq!(t.list(&format!("/{d}")).unwrap().len(), 20);
             for f in 0..20 {
                 let path = format!("/{d}/{f}");
-                assert_eq!(t.read(&path).unwrap(), path[1..].as_bytes());
+                assert_eq!(t.read(&path).unwrap(), &path.as_bytes()[1..]);
             }
         }
     }
