@@ -10,10 +10,11 @@ use crate::terminal;
 use platform::host::signal::Exit;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sentry::control::{self, FromSentry, Inbox, Phase, ToSentry};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// How long a process that has closed its socket may take to be gone.
-const GRACE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+const GRACE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Watches until the end. `started` is called when the program runs, with how long the sentry took
 /// for each phase. Returns the exit status.
@@ -141,20 +142,22 @@ impl Monitor {
 
     /// Something died. Says what.
     fn explain(&self) -> Failure {
-        let input = PollFlags::IN;
-        let mut ends = [
-            PollFd::new(self.sandbox.sentry.pidfd(), input),
-            PollFd::new(self.sandbox.gofer.pidfd(), input),
-        ];
         // A socket is closed a moment before its process is gone.
-        let _ = poll(&mut ends, Some(&GRACE));
-        let message = match (self.sandbox.sentry.ended(), self.sandbox.gofer.ended()) {
-            // A sentry that sees the gofer's death exits; what was killed is the cause.
-            (None | Some(Exit::Code(_)), Some(end @ Exit::Signal(_))) => how("gofer", end),
-            // A gofer exits when the sentry is gone.
-            (Some(end), _) => how("sentry", end),
-            (None, Some(end)) => how("gofer", end),
-            (None, None) => "the sentry process hung up".to_owned(),
+        let wait =
+            |pidfd| poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&GRACE));
+        let (sentry, gofer) = (&self.sandbox.sentry, &self.sandbox.gofer);
+        let message = match gofer.ended() {
+            // A sentry that sees the gofer's death exits too: that is not the cause.
+            Some(end) if end != Exit::Code(0) => how("gofer", end),
+            // It only exits with 0 when the sentry is gone.
+            _ => {
+                let _ = wait(sentry.pidfd().as_fd());
+                match (sentry.ended(), gofer.ended()) {
+                    (Some(Exit::Code(_)) | None, Some(end @ Exit::Signal(_))) => how("gofer", end),
+                    (Some(end), _) => how("sentry", end),
+                    (None, _) => "the sentry process hung up".to_owned(),
+                }
+            }
         };
         Failure::own(format!("{message}; the sandbox has been ended"))
     }

@@ -64,6 +64,11 @@ impl View {
             Some(root) => system::other_root(host, root),
             None => system::default_root(host, request),
         };
+        // What the caller asks for comes instead of what is made up: nothing of the latter may end
+        // up in a directory of the host that is shown there.
+        for target in request.binds.iter().map(|bind| &bind.target).chain(request.tmpfs) {
+            builder.clear(target);
+        }
         for bind in request.binds {
             builder.parents(&bind.target);
             let root = builder.show(&bind.source, bind.read_only, true);
@@ -116,6 +121,13 @@ impl<'a> Builder<'a> {
     /// Mounts something; what was to be mounted there before is forgotten.
     fn mount(&mut self, path: &Path, kind: MountKind) {
         self.mounts.insert(path.to_owned(), kind);
+    }
+
+    /// Forgets what was to be at a path and below it.
+    fn clear(&mut self, path: &Path) {
+        self.directories.retain(|other, _| !other.starts_with(path));
+        self.links.retain(|other, _| !other.starts_with(path));
+        self.mounts.retain(|other, _| !other.starts_with(path));
     }
 
     /// Mounts a directory of the host at its own path, with memory above it.

@@ -183,6 +183,30 @@ fn binds_replace_what_was_there() {
 }
 
 #[test]
+fn nothing_is_made_up_in_what_the_caller_shows() {
+    let (_dir, host) = host();
+    let bind =
+        |target: &str| Bind { source: "/data".into(), target: target.into(), read_only: false };
+    let binds = [bind("/var"), bind("/home/user"), bind("/nix"), bind("/bin")];
+    let cwd = Path::new("/home/user/project");
+    let view = View::new(&host, &Request { cwd: Some(cwd), binds: &binds, ..Request::default() });
+    for line in lines(&view) {
+        for bind in &binds {
+            let target = bind.target.to_str().unwrap();
+            if line.starts_with(&format!("{target} ")) || line.starts_with(&format!("{target}/")) {
+                assert_eq!(line, format!("{target} = files /data rw"));
+            }
+        }
+    }
+    // But one thing the caller asks for may lie in another.
+    let binds = [bind("/mnt/a/b"), bind("/mnt/a")];
+    let view = View::new(&host, &Request { binds: &binds, ..Request::default() });
+    let lines = lines(&view);
+    let place = |line: &str| lines.iter().position(|other| other == line).unwrap();
+    assert!(place("/mnt/a = files /data rw") < place("/mnt/a/b = files /data rw"));
+}
+
+#[test]
 fn another_root_is_one_overlay() {
     let (_dir, host) = host();
     let root = Path::new("/srv/www");
