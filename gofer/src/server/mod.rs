@@ -68,6 +68,9 @@ impl Server {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a packet socket"));
         }
         rustix::process::umask(rustix::fs::Mode::empty());
+        // The first thread of a process makes glibc install a signal handler (for setuid(2) of all
+        // threads), which is not among the calls allowed later.
+        std::thread::Builder::new().spawn(|| ())?.join().ok();
         let known: Vec<_> =
             roots.iter().map(|root| (root.fd(), Identity::of(root.attr()))).collect();
         let nodes = NodeTable::new(known.into_iter(), limits.nodes, limits.kept_directories);
