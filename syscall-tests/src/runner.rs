@@ -19,7 +19,7 @@ pub enum Verdict {
     Skip,
     /// It had to be killed.
     Timeout,
-    /// It could not be started.
+    /// It could not be started, or the sandbox itself failed.
     Error,
 }
 
@@ -48,6 +48,8 @@ pub struct Run {
     pub verdict: Verdict,
     /// Standard error, and standard output if there was any, both bounded.
     pub output: String,
+    /// The exit status, if it exited.
+    pub exit_code: Option<i32>,
     /// Wall-clock milliseconds.
     pub millis: u64,
 }

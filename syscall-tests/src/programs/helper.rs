@@ -11,7 +11,7 @@ pub fn run(all: &[String], arguments: &[String]) -> Outcome<i32> {
     let rest = arguments.get(1..).unwrap_or_default();
     match name {
         "echo" => echo(all),
-        "exit" => return Ok(number(rest.first())?),
+        "exit" => return number(rest.first()),
         "fds" => fds(rest)?,
         "signals" => signals(rest)?,
         "whoami" => whoami()?,

@@ -21,16 +21,18 @@ pub fn run(mut command: Command, timeout: Duration) -> Run {
         Ok(child) => follow(child, start + timeout),
         Err(error) => {
             let output = format!("cannot start {:?}: {error}", command.get_program());
-            Ok((Verdict::Error, output))
+            Ok((Verdict::Error, None, output))
         }
     };
-    let (verdict, output) = finished.unwrap_or_else(|error| {
-        (Verdict::Error, format!("cannot follow {:?}: {error}", command.get_program()))
+    let (verdict, exit_code, output) = finished.unwrap_or_else(|error| {
+        (Verdict::Error, None, format!("cannot follow {:?}: {error}", command.get_program()))
     });
-    Run { verdict, output, millis: start.elapsed().as_millis() as u64 }
+    Run { verdict, output, exit_code, millis: start.elapsed().as_millis() as u64 }
 }
 
-fn follow(mut child: Child, deadline: Instant) -> std::io::Result<(Verdict, String)> {
+type Finished = (Verdict, Option<i32>, String);
+
+fn follow(mut child: Child, deadline: Instant) -> std::io::Result<Finished> {
     let pid = child.id() as i32;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let ended = wait(&mut child, deadline, &mut out, &mut err);
@@ -42,13 +44,13 @@ fn follow(mut child: Child, deadline: Instant) -> std::io::Result<(Verdict, Stri
     text.push_str(&String::from_utf8_lossy(&out));
     if !ended? {
         text.push_str("\nkilled: it took too long");
-        return Ok((Verdict::Timeout, text.trim().to_owned()));
+        return Ok((Verdict::Timeout, None, text.trim().to_owned()));
     }
     let verdict = verdict(status);
     if let (Verdict::Fail, Some(signal)) = (verdict, status.signal()) {
         text.push_str(&format!("\nended by signal {signal}"));
     }
-    Ok((verdict, text.trim().to_owned()))
+    Ok((verdict, status.code(), text.trim().to_owned()))
 }
 
 fn verdict(status: ExitStatus) -> Verdict {

@@ -45,9 +45,9 @@ pub struct RunOptions {
     /// An argument for `sandbox run`; may be given several times.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub sandbox_arg: Vec<String>,
-    /// Show the guest binary's folder to the sandbox with `--ro DIR`.
+    /// Do not show the guest binary's folder to the sandbox (with `--ro DIR`).
     #[arg(long)]
-    pub ro: bool,
+    pub no_ro: bool,
     /// Only cases whose name matches this pattern (* and ?).
     #[arg(long, value_name = "GLOB", default_value = "*")]
     pub filter: String,

@@ -51,7 +51,7 @@ pub(super) mod tests {
     use crate::runner::CaseResult;
 
     fn run(verdict: Verdict, output: &str, millis: u64) -> Run {
-        Run { verdict, output: output.to_owned(), millis }
+        Run { verdict, output: output.to_owned(), exit_code: None, millis }
     }
 
     /// One case that fails in the sandbox, and one that is skipped natively.

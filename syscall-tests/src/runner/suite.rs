@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::options::{ListOptions, RunOptions};
-use super::{CaseResult, Results, Run, child, glob, json, junit, report};
+use super::{CaseResult, Results, Run, Verdict, child, glob, json, junit, report};
 use crate::case::{CaseDef, Needs};
 use crate::cases;
 
@@ -60,7 +60,7 @@ impl Suite<'_> {
                 if let Some(platform) = platform {
                     command.arg(format!("--platform={platform}"));
                 }
-                if let (true, Some(folder)) = (self.options.ro, self.guest.parent()) {
+                if let (true, Some(folder)) = (!self.options.no_ro, self.guest.parent()) {
                     command.arg("--ro").arg(folder);
                 }
                 command.args(&self.options.sandbox_arg).arg("--").arg(&self.guest);
@@ -73,7 +73,15 @@ impl Suite<'_> {
 
     fn run_case(&self, case: &CaseDef) -> Vec<Run> {
         let limit = Duration::from_secs(self.options.timeout);
-        self.places.iter().map(|place| child::run(self.command(place, case.name), limit)).collect()
+        let run = |place: &Place| {
+            let mut run = child::run(self.command(place, case.name), limit);
+            // No case exits like that: the sandbox could not start it, or came to grief.
+            if matches!(place, Place::Sandbox(_)) && matches!(run.exit_code, Some(125..=127)) {
+                run.verdict = Verdict::Error;
+            }
+            run
+        };
+        self.places.iter().map(run).collect()
     }
 }
 

@@ -60,10 +60,8 @@ pub struct Delivery {
     pub saved_mask: SigSet,
 }
 
-const NONE: AtomicUsize = AtomicUsize::new(0);
-const PLAIN: AtomicI32 = AtomicI32::new(0);
-static HOOKS: [AtomicUsize; 65] = [NONE; 65];
-static FLAGS: [AtomicI32; 65] = [PLAIN; 65];
+static HOOKS: [AtomicUsize; 65] = [const { AtomicUsize::new(0) }; 65];
+static FLAGS: [AtomicI32; 65] = [const { AtomicI32::new(0) }; 65];
 
 std::arch::global_asm!(
     ".globl syscall_tests_restorer",
