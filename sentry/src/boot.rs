@@ -99,6 +99,8 @@ fn boot_and_wait(inherited: Inherited, answers: &mut File) -> Result<FromSentry,
     logging::start(File::from(log), config.log_level, config.strace);
     // Only a name.
     let _ = rights::set_thread_name(c"sandbox-sentry");
+    // What guests see of the machine: nothing that CPUID would not tell them.
+    let host = procfs::HostInfo { cpuinfo: std::fs::read("/proc/cpuinfo").unwrap_or_default() };
     phases.end("configuration");
 
     let remains = isolation::enter(config.memory_limit, &mut phases).map_err(|refused| {
@@ -120,6 +122,7 @@ fn boot_and_wait(inherited: Inherited, answers: &mut File) -> Result<FromSentry,
         hostname,
         memory_limit,
         strace,
+        host,
     };
     let guest = Guest::new(parts, &mut phases)?;
     seccomp::install().map_err(|error| {

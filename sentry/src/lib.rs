@@ -12,7 +12,9 @@
 pub mod boot;
 pub mod config;
 pub mod control;
+mod console;
 mod guest;
 pub mod isolation;
 pub mod logging;
+mod mounts;
 pub mod seccomp;

@@ -59,7 +59,7 @@ pub const ALLOWED: &[Rule] = &[
     any(libc::SYS_close, "descriptors that are no longer needed"),
     any(libc::SYS_fcntl, "F_GETFL of standard streams"),
     any(libc::SYS_ioctl, "settings and size of the terminal"),
-    any(libc::SYS_poll, "is a standard stream ready?"),
+    any(libc::SYS_ppoll, "is a standard stream ready?"),
     any(libc::SYS_epoll_ctl, "watch standard streams that a guest waits for"),
     any(libc::SYS_epoll_wait, "the same"),
     // The gofer.

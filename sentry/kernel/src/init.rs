@@ -32,6 +32,8 @@ pub struct InitProcess {
     pub files: Arc<FdTable>,
     pub umask: u32,
     pub limits: Limits,
+    /// The console is its controlling terminal, and it is in the foreground.
+    pub has_tty: bool,
 }
 
 /// Why the first process could not be started.
@@ -101,13 +103,15 @@ impl Kernel {
                 leader_status: None,
                 stop_unseen: None,
                 continued_unseen: false,
-                has_tty: true,
+                has_tty: init.has_tty,
                 uid: init.cred.uid,
                 comm: task.comm(),
             });
             table.add_task(&task);
         }
-        self.console_pgrp.store(FIRST, std::sync::atomic::Ordering::Relaxed);
+        if init.has_tty {
+            self.console_pgrp.store(FIRST, std::sync::atomic::Ordering::Relaxed);
+        }
         let thread = platform::ThreadContext::new(
             exec::start_registers(image.entry, image.stack_pointer),
             image.mm.address_space().clone(),

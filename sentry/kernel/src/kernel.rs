@@ -48,10 +48,22 @@ pub struct Kernel {
     pub boot: Instant,
     /// The foreground process group of the console; 0 is none.
     pub console_pgrp: std::sync::atomic::AtomicI32,
+    /// What the auxiliary vector says of the processor.
+    pub(crate) processor: Processor,
     /// Processes made since boot, for /proc/stat.
     pub forks: AtomicU64,
     end: Mutex<Option<WaitStatus>>,
     ended: Condvar,
+}
+
+/// What guests' auxiliary vectors say of the processor: the host's own values. Asked for once, at
+/// the start: later the sentry may not look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Processor {
+    /// AT_HWCAP and AT_HWCAP2.
+    pub hwcap: (usize, usize),
+    /// AT_MINSIGSTKSZ.
+    pub min_signal_stack: usize,
 }
 
 /// What sethostname(2) and setdomainname(2) change.
@@ -74,6 +86,10 @@ impl Kernel {
             uts: RwLock::new(uts),
             boot: Instant::now(),
             console_pgrp: Default::default(),
+            processor: Processor {
+                hwcap: rustix::param::linux_hwcap(),
+                min_signal_stack: rustix::param::linux_minsigstksz(),
+            },
             forks: AtomicU64::new(0),
             end: Mutex::new(None),
             ended: Condvar::new(),

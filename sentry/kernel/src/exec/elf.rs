@@ -3,8 +3,10 @@
 use abi::{Errno, PAGE_SIZE, SysResult};
 use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR};
-use goblin::elf64::header::{Header, SIZEOF_EHDR};
-use goblin::elf64::program_header::{ProgramHeader, SIZEOF_PHDR};
+use goblin::container::{Container, Ctx, Endian};
+use goblin::elf::ProgramHeader;
+use goblin::elf64::header::SIZEOF_EHDR;
+use goblin::elf64::program_header::SIZEOF_PHDR;
 use mm::Prot;
 use vfs::OpenFile;
 
@@ -67,8 +69,8 @@ impl Elf {
     pub fn read(file: &OpenFile) -> SysResult<Elf> {
         let mut bytes = [0; SIZEOF_EHDR];
         read_exact(file, &mut bytes, 0)?;
-        let header = Header::from_bytes(&bytes);
         let ident_ok = bytes.starts_with(b"\x7fELF\x02\x01");
+        let header = goblin::elf::Elf::parse_header(&bytes).map_err(|_| Errno::ENOEXEC)?;
         let type_ok = header.e_type == ET_EXEC || header.e_type == ET_DYN;
         let count = usize::from(header.e_phnum);
         if !ident_ok
@@ -82,7 +84,9 @@ impl Elf {
         }
         let mut table = vec![0; count * SIZEOF_PHDR];
         read_exact(file, &mut table, header.e_phoff)?;
-        let phdrs = ProgramHeader::from_bytes(&table, count);
+        let context = Ctx::new(Container::Big, Endian::Little);
+        let phdrs =
+            ProgramHeader::parse(&table, 0, count, context).map_err(|_| Errno::ENOEXEC)?;
 
         let mut elf = Elf {
             relocatable: header.e_type == ET_DYN,

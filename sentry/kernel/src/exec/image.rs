@@ -175,7 +175,7 @@ fn load_elf(
         ids: [cred.uid, cred.euid, cred.gid, cred.egid],
         secure: privileged,
     };
-    let placed = stack::build(&mm, layout.stack_top, name, arguments, &aux)?;
+    let placed = stack::build(&mm, layout.stack_top, name, arguments, &aux, kernel.processor)?;
     let code = elf.segments.iter().find(|s| s.prot.contains(Prot::EXEC));
     let data = elf.segments.iter().rfind(|s| s.writable);
     let range = |s: Option<&Segment>| {

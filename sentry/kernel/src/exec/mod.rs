@@ -113,11 +113,16 @@ impl TaskContext<'_> {
         let old = task.set_mm(image.mm.clone());
         self.kernel().release_mm(task, old);
 
-        let files = task.files().fork();
-        for file in files.remove_close_on_exec() {
-            file.ops().flush(&file);
+        // Its own table from now on; the same one if nobody else has it, as record locks belong to
+        // the table.
+        let mut files = task.files();
+        if Arc::strong_count(&files) > 2 {
+            files = files.fork();
+            drop(task.set_files(files.clone()));
         }
-        drop(task.set_files(files));
+        for file in files.remove_close_on_exec() {
+            files.closed(&file);
+        }
         if Arc::strong_count(&task.fs()) > 2 {
             task.set_fs(task.fs().fork());
         }

@@ -2,6 +2,7 @@
 //! x86-64, 3.4; getauxval(3)).
 
 use super::Arguments;
+use crate::kernel::Processor;
 use abi::{SysResult, UserAddr};
 use mm::MemoryManager;
 
@@ -43,6 +44,7 @@ pub fn build(
     name: &[u8],
     arguments: &Arguments,
     aux: &AuxValues,
+    processor: Processor,
 ) -> SysResult<Placed> {
     // Strings first, from the top: the name, the environment, the arguments.
     let mut strings = Vec::with_capacity(arguments.size() + name.len() + 1);
@@ -69,10 +71,10 @@ pub fn build(
     let random_at = platform_at - 16;
     mm.write_bytes(UserAddr(random_at), &super::random_bytes::<16>())?;
 
-    let (hwcap, hwcap2) = rustix::param::linux_hwcap();
+    let (hwcap, hwcap2) = processor.hwcap;
     let [uid, euid, gid, egid] = aux.ids.map(u64::from);
     let auxv: [(u64, u64); 21] = [
-        (AT_MINSIGSTKSZ, rustix::param::linux_minsigstksz() as u64),
+        (AT_MINSIGSTKSZ, processor.min_signal_stack as u64),
         (libc::AT_HWCAP, hwcap as u64),
         (libc::AT_PAGESZ, abi::PAGE_SIZE),
         (libc::AT_CLKTCK, 100),
