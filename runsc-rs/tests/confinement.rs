@@ -1,5 +1,7 @@
 //! The walls, seen from outside, while a guest runs.
 
+#![allow(clippy::unwrap_used)] // tests, helpers of theirs included
+
 mod common;
 
 use common::{Caller, NOBODY, Process, Running, callers, is_root, skip};

@@ -1,5 +1,7 @@
 //! When one process dies, all do, at once, and nothing is left.
 
+#![allow(clippy::unwrap_used)] // tests, helpers of theirs included
+
 mod common;
 
 use common::{Caller, Process, Running, callers};

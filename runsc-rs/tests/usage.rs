@@ -1,5 +1,7 @@
 //! Bad input: a clear message, the right status, and nothing started.
 
+#![allow(clippy::unwrap_used)] // tests, helpers of theirs included
+
 mod common;
 
 use common::{Caller, callers, finish, sandbox, shared_dir};
