@@ -301,6 +301,12 @@ impl OpenFile {
         *self.pos.lock()
     }
 
+    /// The current position, unless a read or write that moves it is under way: for /proc, which
+    /// may be what is read.
+    pub fn try_pos(&self) -> Option<u64> {
+        self.pos.try_lock().map(|pos| *pos)
+    }
+
     /// lseek(2). `whence`: SEEK_SET 0, CUR 1, END 2, DATA 3, HOLE 4.
     pub fn seek(&self, offset: i64, whence: u32) -> SysResult<u64> {
         if self.flags().contains(OpenFlags::PATH) {
