@@ -30,7 +30,7 @@ pub use signal::{
 /// An address nothing is mapped at: page zero, which no program of ours maps.
 pub const BAD: usize = 8;
 
-/// The last page below the non-canonical hole belongs to nobody, and the kernel half never to us.
+/// An address in the kernel's half, which no program may touch.
 pub const KERNEL_ADDRESS: usize = 0xffff_8000_0000_0000;
 
 /// Types which the kernel may read and fill with any bytes.
