@@ -99,7 +99,7 @@ fn writes_stay_inside_unless_they_are_let_through() {
     for caller in callers() {
         assert_eq!(output(caller, &dir, &[], script), "new\n");
         assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "old");
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&*dir).unwrap().count(), 1);
 
         let option = format!("--ro={}", dir.display());
         assert_ne!(shell(caller, &dir, &[&option], "echo new >file").0, 0);

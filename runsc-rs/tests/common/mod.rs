@@ -56,23 +56,50 @@ pub fn skip(what: &str, why: &str) {
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        let built = Path::new(env!("CARGO_BIN_EXE_sandbox"));
+        let can_be_executed = as_nobody("test").arg("-x").arg(built).status();
+        if can_be_executed.is_ok_and(|status| status.success()) {
+            return built.to_owned();
+        }
+        // One copy for all runs of the same build; put in place at once, as another test may look.
+        let modified = fs::metadata(built).unwrap().modified().unwrap();
+        let age = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
         let dir = shared_dir("bin");
-        let path = dir.join("sandbox");
-        fs::copy(env!("CARGO_BIN_EXE_sandbox"), &path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
+        let copy = std::env::temp_dir().join(format!("runsc-rs-e2e-sandbox-{age}"));
+        let new = dir.join("sandbox");
+        fs::copy(built, &new).unwrap();
+        make_executable(&new);
+        fs::rename(&new, &copy).unwrap();
+        copy
     })
 }
 
-/// A new directory in which every user may write. Left to the system's own cleaning of /tmp.
-pub fn shared_dir(name: &str) -> PathBuf {
+/// A directory in which every user may write, until it is dropped.
+pub struct SharedDir(PathBuf);
+
+impl std::ops::Deref for SharedDir {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SharedDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Makes a directory in which every user may write.
+pub fn shared_dir(name: &str) -> SharedDir {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let dir = format!("runsc-rs-e2e-{}-{number}-{name}", std::process::id());
     let dir = std::env::temp_dir().join(dir);
     fs::create_dir_all(&dir).unwrap();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
-    dir.canonicalize().unwrap()
+    SharedDir(dir.canonicalize().unwrap())
 }
 
 /// `sandbox ARGS` as this user, started from a directory that is nobody's.
