@@ -26,3 +26,9 @@ pub struct ProcOptions {
     /// The network.
     pub net: Option<Arc<dyn NetTables>>,
 }
+
+impl From<HostInfo> for ProcOptions {
+    fn from(host: HostInfo) -> ProcOptions {
+        ProcOptions { host, ..ProcOptions::default() }
+    }
+}

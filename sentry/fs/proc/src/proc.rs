@@ -65,7 +65,8 @@ impl Context for Proc {
 
 impl ProcFs {
     /// Shows this kernel.
-    pub fn new(kernel: &Arc<Kernel>, options: ProcOptions) -> Arc<ProcFs> {
+    pub fn new(kernel: &Arc<Kernel>, options: impl Into<ProcOptions>) -> Arc<ProcFs> {
+        let options: ProcOptions = options.into();
         let dev = anonymous_dev();
         let flavor = Flavor {
             dev,
