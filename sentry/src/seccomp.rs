@@ -23,6 +23,7 @@ const THREAD: u64 = (libc::CLONE_VM
     | libc::CLONE_CHILD_CLEARTID) as u64;
 
 const NOT_EXECUTABLE: &[Condition] = &[Condition::masked32(2, libc::PROT_EXEC as u32, 0)];
+const KILL: &[Condition] = &[Condition::equal32(1, libc::SIGKILL as u32)];
 const NEW_THREAD: &[Condition] = &[Condition::equal(0, THREAD)];
 const fn any(nr: i64, reason: &'static str) -> Rule {
     Rule::any(nr, reason)
@@ -34,10 +35,8 @@ pub const ALLOWED: &[Rule] = &[
     any(libc::SYS_ptrace, "run guest code, read and set its registers"),
     any(libc::SYS_wait4, "wait for a stub's next stop"),
     any(libc::SYS_tgkill, "interrupt a guest thread"),
-    any(libc::SYS_kill, "end a stub"),
+    Rule::when(libc::SYS_kill, KILL, "end a stub"),
     any(libc::SYS_sched_setaffinity, "keep a guest thread and its tracer on one CPU"),
-    any(libc::SYS_sched_getaffinity, "the same; and a new thread, to learn of its stack"),
-    any(libc::SYS_getcpu, "which CPU that is, where there is no vDSO"),
     // Guest memory, which is a file.
     Rule::when(libc::SYS_mmap, NOT_EXECUTABLE, "show memory files; buffers and thread stacks"),
     any(libc::SYS_munmap, "the same"),
@@ -61,7 +60,7 @@ pub const ALLOWED: &[Rule] = &[
     any(libc::SYS_ioctl, "settings and size of the terminal"),
     any(libc::SYS_ppoll, "is a standard stream ready?"),
     any(libc::SYS_epoll_ctl, "watch standard streams that a guest waits for"),
-    any(libc::SYS_epoll_wait, "the same"),
+    any(libc::SYS_epoll_pwait, "the same"),
     // The gofer.
     any(libc::SYS_sendmsg, "ask the gofer"),
     any(libc::SYS_recvmsg, "its answer, with descriptors"),
@@ -71,6 +70,7 @@ pub const ALLOWED: &[Rule] = &[
     any(libc::SYS_rseq, "a new thread registers; glibc may abort if it cannot"),
     any(libc::SYS_rt_sigprocmask, "pthread_create blocks signals while it works"),
     any(libc::SYS_rt_sigreturn, "return from the handler of faults in guest memory"),
+    any(libc::SYS_clock_gettime, "the time, on hosts whose vDSO cannot tell it"),
     any(libc::SYS_sched_yield, "contended locks, before they sleep"),
     any(libc::SYS_getrandom, "random bytes for guests and hash tables"),
     any(libc::SYS_exit, "a thread ends"),
@@ -83,6 +83,8 @@ pub const REFUSED: &[Refusal] = &[
     refuse(libc::SYS_set_robust_list, libc::ENOSYS, "a new thread; no robust mutexes here"),
     refuse(libc::SYS_sigaltstack, libc::EPERM, "a new thread; overflow is then a plain SIGSEGV"),
     refuse(libc::SYS_prctl, libc::EPERM, "the name of a thread or a mapping"),
+    refuse(libc::SYS_getcpu, libc::ENOSYS, "which CPU, where the vDSO cannot tell: only a hint"),
+    refuse(libc::SYS_sched_getaffinity, libc::EPERM, "a new thread, to learn of its stack"),
     refuse(libc::SYS_gettid, libc::EPERM, "a new thread, for the name in a panic message"),
     refuse(libc::SYS_restart_syscall, libc::EINTR, "a timed wait after a stop; it is repeated"),
 ];
