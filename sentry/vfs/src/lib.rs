@@ -26,7 +26,7 @@ pub mod walk;
 
 pub use cred::Credentials;
 pub use dentry::Dentry;
-pub use fd::{Fd, FdTable};
+pub use fd::{Fd, FdTable, NR_OPEN};
 pub use file::{AsyncOwner, DirEntry, DirSink, FileOps, OpenFile};
 pub use filesystem::FileSystem;
 pub use inode::{Attr, Inode, InodeRef, LinkTarget, NewNode, NodeKind, SetAttr, TimeChange};

@@ -85,6 +85,9 @@ impl Pending {
     }
 }
 
+/// Where a missing name would be: the directory, the name, and whether a slash followed it.
+pub type Missing = (Path, Vec<u8>, bool);
+
 /// Where the last component was found.
 enum Found {
     /// It exists (or is "/", "." or "..").
@@ -122,7 +125,7 @@ impl PathContext<'_> {
         &self,
         path: &[u8],
         flags: WalkFlags,
-    ) -> SysResult<Result<Path, (Path, Vec<u8>, bool)>> {
+    ) -> SysResult<Result<Path, Missing>> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }

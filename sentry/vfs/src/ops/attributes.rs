@@ -43,11 +43,13 @@ impl PathContext<'_> {
         let attr = place.inode().attr()?;
         let privileged = self.cred.has_cap(Caps::CHOWN);
         let is_owner = self.cred.fsuid == attr.uid;
-        if uid.is_some_and(|uid| !privileged && !(is_owner && uid == attr.uid)) {
+        let may_own = |uid: u32| privileged || is_owner && uid == attr.uid;
+        if uid.is_some_and(|uid| !may_own(uid)) {
             return Err(Errno::EPERM);
         }
-        let may_group = |gid: u32| gid == attr.gid || self.cred.in_group(gid);
-        if gid.is_some_and(|gid| !privileged && !(is_owner && may_group(gid))) {
+        let is_own_group = |gid: u32| gid == attr.gid || self.cred.in_group(gid);
+        let may_group = |gid: u32| privileged || is_owner && is_own_group(gid);
+        if gid.is_some_and(|gid| !may_group(gid)) {
             return Err(Errno::EPERM);
         }
         let mut change = SetAttr { uid, gid, ..SetAttr::default() };
