@@ -240,8 +240,14 @@ fn start_sentry([control, gofer, log]: [OwnedFd; 3]) -> Result<Process> {
     Ok(Process(child))
 }
 
+/// Arenas of malloc(3): enough that threads seldom wait for each other, few enough to stay small.
+const MALLOC_ARENAS: &str = "4";
+
 fn this_program(name: &str) -> Result<SpawnOptions> {
+    // The only variable there is. Without it glibc's malloc opens a file of /sys to count the CPUs
+    // before it makes another arena, and no file can be opened there.
     SpawnOptions::this_program(&[name])
+        .and_then(|options| options.env("MALLOC_ARENA_MAX", MALLOC_ARENAS))
         .map(SpawnOptions::die_with_parent)
         .context(|| "cannot start this program again".into())
 }

@@ -6,15 +6,14 @@ use crate::console::JobControl;
 use crate::control::{FromSentry, Status};
 use crate::isolation::Phases;
 use crate::mounts::Mounter;
-use abi::file::OpenFlags;
 use abi::signal::Signal;
 use abi::{Errno, SysResult};
-use fs::hostio::{Console, HostFile, HostInode, HostPoller};
+use fs::hostio::{Console, HostFile, HostPoller};
 use kernel::{InitProcess, Kernel, KernelConfig, Limits, WaitStatus};
 use mm::MemoryFile;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use vfs::{Credentials, Fd, FdTable, Inode, InodeRef, MountTable, OpenFile};
+use vfs::{Credentials, Fd, FdTable, MountTable, OpenFile};
 
 /// What a guest is made of.
 pub(crate) struct GuestParts {
@@ -152,11 +151,7 @@ impl Streams {
             } else {
                 HostFile::new(fd)?
             };
-            let flags: OpenFlags = file.open_flags();
-            let inode: InodeRef = HostInode::new(file.clone(), process.uid, process.gid);
-            let path = HostInode::path(&inode);
-            debug_assert!(inode.attr().is_ok());
-            Ok(OpenFile::new(file, path, flags))
+            Ok(file.open_file(process.uid, process.gid))
         };
         let [stdin, stdout, stderr] = stdio;
         let files = [open(stdin)?, open(stdout)?, open(stderr)?];

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Stack of a tracer thread: the handlers of the kernel run on it.
-const STACK_LEN: usize = 256 * 1024;
+const STACK_LEN: usize = 1024 * 1024;
 
 /// SEGV_MAPERR, SEGV_ACCERR, SEGV_PKUERR.
 const SEGV_CODES: std::ops::RangeInclusive<i32> = 1..=4;

@@ -117,7 +117,8 @@ pub struct Table;
 
 impl SyscallTable for Table {
     fn call(&self, cx: &mut TaskContext<'_>, nr: u64, args: [u64; 6]) -> CallResult {
-        let row = usize::try_from(nr).ok().and_then(|nr| BY_NUMBER.get(nr).copied().flatten());
+        // As Linux: only the low half of rax counts.
+        let row = BY_NUMBER.get(nr as u32 as usize).copied().flatten();
         let Some(row) = row else {
             unknown(cx, nr, &args);
             return Err(SysError::Errno(abi::Errno::ENOSYS));
