@@ -240,12 +240,12 @@ fn start_sentry([control, gofer, log]: [OwnedFd; 3]) -> Result<Process> {
     Ok(Process(child))
 }
 
-/// Arenas of malloc(3): enough that threads seldom wait for each other, few enough to stay small.
+/// Arenas of malloc(3): enough that threads seldom wait for each other.
 const MALLOC_ARENAS: &str = "4";
 
 fn this_program(name: &str) -> Result<SpawnOptions> {
-    // The only variable there is. Without it glibc's malloc opens a file of /sys to count the CPUs
-    // before it makes another arena, and no file can be opened there.
+    // The only variable there is: eight arenas a CPU, glibc's rule, are too many for a process that
+    // shall be small.
     SpawnOptions::this_program(&[name])
         .and_then(|options| options.env("MALLOC_ARENA_MAX", MALLOC_ARENAS))
         .map(SpawnOptions::die_with_parent)

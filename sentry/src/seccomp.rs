@@ -79,6 +79,7 @@ pub const ALLOWED: &[Rule] = &[
 
 /// Calls that libc or the standard library try and can do without.
 pub const REFUSED: &[Refusal] = &[
+    refuse(libc::SYS_openat, libc::EACCES, "malloc asks /proc about overcommit before it trims"),
     refuse(libc::SYS_clone3, libc::ENOSYS, "pthread_create falls back to clone, see above"),
     refuse(libc::SYS_set_robust_list, libc::ENOSYS, "a new thread; no robust mutexes here"),
     refuse(libc::SYS_sigaltstack, libc::EPERM, "a new thread; overflow is then a plain SIGSEGV"),

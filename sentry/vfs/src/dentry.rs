@@ -14,6 +14,8 @@ pub struct Dentry {
     place: RwLock<Place>,
     children: Mutex<Children>,
     unlinked: AtomicBool,
+    /// link(2) may give the file another name.
+    linkable: bool,
     /// How many mounts sit on this entry; lets the walk skip the mount table for all others.
     mounts: AtomicU32,
 }
@@ -33,30 +35,42 @@ struct Children {
 impl Dentry {
     /// The root of a file system.
     pub fn new_root(inode: InodeRef) -> Arc<Dentry> {
-        Dentry::make(inode, None, b"/")
+        Dentry::linked(inode, None, b"/")
     }
 
     /// An entry outside of any directory: pipes, sockets, memfds. `name` is what /proc/PID/fd shows
     /// ("pipe:[7]").
     pub fn new_anonymous(name: &[u8], inode: InodeRef) -> Arc<Dentry> {
-        let dentry = Dentry::make(inode, None, name);
-        dentry.unlinked.store(true, Ordering::Relaxed);
-        dentry
+        Dentry::make(inode, None, name, true, true)
     }
 
     /// A nameless file made in a directory by O_TMPFILE: has a place for show, is not linked.
-    pub(crate) fn new_unlinked(parent: &Arc<Dentry>, name: &[u8], inode: InodeRef) -> Arc<Dentry> {
-        let dentry = Dentry::make(inode, Some(parent.clone()), name);
-        dentry.unlinked.store(true, Ordering::Relaxed);
-        dentry
+    pub(crate) fn new_unlinked(
+        parent: &Arc<Dentry>,
+        name: &[u8],
+        inode: InodeRef,
+        linkable: bool,
+    ) -> Arc<Dentry> {
+        Dentry::make(inode, Some(parent.clone()), name, true, linkable)
     }
 
-    fn make(inode: InodeRef, parent: Option<Arc<Dentry>>, name: &[u8]) -> Arc<Dentry> {
+    fn linked(inode: InodeRef, parent: Option<Arc<Dentry>>, name: &[u8]) -> Arc<Dentry> {
+        Dentry::make(inode, parent, name, false, true)
+    }
+
+    fn make(
+        inode: InodeRef,
+        parent: Option<Arc<Dentry>>,
+        name: &[u8],
+        unlinked: bool,
+        linkable: bool,
+    ) -> Arc<Dentry> {
         Arc::new(Dentry {
             inode,
             place: RwLock::new(Place { parent, name: name.into() }),
             children: Mutex::default(),
-            unlinked: AtomicBool::new(false),
+            unlinked: AtomicBool::new(unlinked),
+            linkable,
             mounts: AtomicU32::new(0),
         })
     }
@@ -79,6 +93,11 @@ impl Dentry {
     /// Has the name been removed?
     pub fn is_unlinked(&self) -> bool {
         self.unlinked.load(Ordering::Relaxed)
+    }
+
+    /// May it be given another name?
+    pub(crate) fn is_linkable(&self) -> bool {
+        self.linkable
     }
 
     pub(crate) fn add_mount(&self) {
@@ -111,7 +130,7 @@ impl Dentry {
         {
             return Ok(child);
         }
-        let child = Dentry::make(inode, Some(self.clone()), name);
+        let child = Dentry::linked(inode, Some(self.clone()), name);
         if children.generation == generation {
             children.map.insert(name.into(), Arc::downgrade(&child));
         }
@@ -120,7 +139,7 @@ impl Dentry {
 
     /// The entry `name` was just made with this inode.
     pub(crate) fn created(self: &Arc<Dentry>, name: &[u8], inode: InodeRef) -> Arc<Dentry> {
-        let child = Dentry::make(inode, Some(self.clone()), name);
+        let child = Dentry::linked(inode, Some(self.clone()), name);
         let mut children = self.children.lock();
         children.generation += 1;
         children.map.insert(name.into(), Arc::downgrade(&child));

@@ -1,7 +1,7 @@
 //! sendfile(2) and copy_file_range(2).
 
 use super::buffers::{Bounce, CHUNK, MAX_RW_COUNT};
-use super::transfer::{check_size_limit, write_all};
+use super::transfer::{check_size_limit, write_all, write_now};
 use crate::args::Flags;
 use abi::file::{FileType, OpenFlags};
 use abi::{Errno, SysResult, UserAddr};
@@ -28,7 +28,7 @@ fn copy(
         };
         let (written, error) = write_all(cx, output, &bounce[..got], false, |bytes, at| match to {
             Some(to) => output.write_at(bytes, to + (done + at) as u64),
-            None => output.write(bytes),
+            None => write_now(cx, output, bytes),
         });
         done += written;
         if error.is_some() || written < got {

@@ -3,7 +3,7 @@
 use super::blocking::retry;
 use super::buffers::{Bounce, CHUNK};
 use super::copy::{advance, read_offset};
-use super::transfer::{self, write_all};
+use super::transfer::{self, write_all, write_now};
 use crate::args::Flags;
 use abi::file::{OpenFlags, PollEvents};
 use abi::{Errno, SysResult, UserAddr};
@@ -116,7 +116,7 @@ fn transfer(
     }
     let (done, error) = write_all(cx, &to.file, &bounce[..got], false, |bytes, done| match to.at {
         Some(at) => to.file.write_at(bytes, at + done as u64),
-        None => to.file.write(bytes),
+        None => write_now(cx, &to.file, bytes),
     });
     match error {
         Some(error) if done == 0 => Err(error),

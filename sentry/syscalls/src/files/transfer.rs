@@ -299,6 +299,11 @@ fn write_file(
     Ok(done as u64)
 }
 
+/// Writes at the current position.
+pub(super) fn write_now(cx: &TaskContext<'_>, file: &OpenFile, bytes: &[u8]) -> SysResult<usize> {
+    super::sockets::send_bytes(cx, file, bytes).unwrap_or_else(|| file.write(bytes))
+}
+
 /// Writes all of `bytes`, waiting where that is needed; `attempt` gets what is left, and how much
 /// was written before. Returns how much was written, and why it ended early. EPIPE comes with
 /// SIGPIPE.

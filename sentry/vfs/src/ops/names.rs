@@ -70,6 +70,9 @@ impl PathContext<'_> {
         if target.inode().file_type() == FileType::Directory {
             return Err(Errno::EPERM);
         }
+        if !target.dentry.is_linkable() {
+            return Err(Errno::ENOENT);
+        }
         dir.inode().link(&name, target.inode())?;
         dir.dentry.created(&name, target.inode().clone());
         Ok(())

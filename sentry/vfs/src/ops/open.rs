@@ -35,19 +35,7 @@ impl PathContext<'_> {
             let mut walk = resolve;
             walk.set(WalkFlags::FOLLOW, !flags.contains(OpenFlags::NOFOLLOW));
             walk.set(WalkFlags::DIRECTORY, flags.contains(OpenFlags::DIRECTORY));
-            let place = match self.walk(path, walk) {
-                // A link that is not followed is ELOOP, not ENOTDIR.
-                Err(Errno::ENOTDIR) if flags.contains(OpenFlags::NOFOLLOW) => {
-                    let place = self.walk(path, resolve)?;
-                    let is_link = place.inode().file_type() == FileType::Symlink;
-                    return Err(if is_link && !flags.contains(OpenFlags::PATH) {
-                        Errno::ELOOP
-                    } else {
-                        Errno::ENOTDIR
-                    });
-                }
-                other => other?,
-            };
+            let place = self.walk(path, walk)?;
             return self.open_place(place, flags);
         }
         if flags.contains(OpenFlags::DIRECTORY) {
@@ -146,7 +134,9 @@ impl PathContext<'_> {
         let node = NewNode { kind: NodeKind::Regular, mode, uid: self.cred.fsuid, gid };
         let inode = dir.inode().create_unnamed(&node)?;
         let name = format!("#{}", inode.attr()?.ino);
-        let dentry = Dentry::new_unlinked(&dir.dentry, name.as_bytes(), inode);
+        // With O_EXCL it will never have a name.
+        let linkable = !flags.contains(OpenFlags::EXCL);
+        let dentry = Dentry::new_unlinked(&dir.dentry, name.as_bytes(), inode, linkable);
         let place = Path { mount: dir.mount, dentry };
         let ops = place.inode().open(flags)?;
         Ok(OpenFile::new(ops, place, flags))

@@ -11,7 +11,7 @@ use crate::args::Flags;
 use abi::file::{OpenFlags, PollEvents};
 use abi::{Errno, SysResult, UserAddr};
 use kernel::{CallResult, TaskContext};
-use net::{Caller, NetNamespace, PeerCred, Shutdown, Socket, SocketFile, SocketPaths};
+use net::{Caller, NetNamespace, PeerCred, SendMessage, Shutdown, Socket, SocketFile, SocketPaths};
 use std::sync::{Arc, LazyLock};
 use vfs::cred::MAY_WRITE;
 use vfs::{Fd, InodeRef, NodeKind, OpenFile, WalkFlags};
@@ -60,6 +60,17 @@ fn find(cx: &TaskContext<'_>, fd: Fd) -> SysResult<(Arc<OpenFile>, Arc<dyn Socke
     let file = cx.file(fd)?;
     let socket = file.ops_as::<SocketFile>().ok_or(Errno::ENOTSOCK)?.socket().clone();
     Ok((file, socket))
+}
+
+/// write(2) on a socket: as sendto(2), so that the receiver learns who sent it. None where the file
+/// is no socket.
+pub(super) fn send_bytes(
+    cx: &TaskContext<'_>,
+    file: &OpenFile,
+    bytes: &[u8],
+) -> Option<SysResult<usize>> {
+    let socket = file.ops_as::<SocketFile>()?.socket();
+    Some(with_caller(cx, |caller| socket.send(caller, SendMessage::bytes(bytes))))
 }
 
 /// An address, as the guest gives it. EINVAL for a length that is none.
