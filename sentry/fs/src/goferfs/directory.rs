@@ -26,26 +26,58 @@ pub(super) struct ListEntry {
     pub target: Option<Vec<u8>>,
 }
 
-/// A whole directory, sorted by name. Open directories keep the one they started with, so their
-/// positions stay good.
+/// A whole directory. Open directories keep the one they started with, so their positions stay
+/// good.
 #[derive(Clone, Default)]
 pub(super) struct Listing {
-    pub entries: Vec<Arc<ListEntry>>,
+    /// Sorted by name.
+    entries: Vec<Arc<ListEntry>>,
+    /// Indices of `entries` in the order of the host's listing, which programs that archive or
+    /// copy trees show in their results. What was added since comes last.
+    order: Vec<u32>,
 }
 
 impl Listing {
-    pub fn new(mut entries: Vec<Arc<ListEntry>>) -> Listing {
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Listing { entries }
+    /// `entries` as the host listed them.
+    pub fn new(entries: Vec<Arc<ListEntry>>) -> Listing {
+        let mut placed: Vec<(usize, Arc<ListEntry>)> = entries.into_iter().enumerate().collect();
+        placed.sort_unstable_by(|a, b| a.1.name.cmp(&b.1.name));
+        let mut order = vec![0; placed.len()];
+        for (index, (place, _)) in placed.iter().enumerate() {
+            order[*place] = index as u32;
+        }
+        Listing { entries: placed.into_iter().map(|(_, entry)| entry).collect(), order }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entries from place `first` on, in the host's order.
+    pub fn from_place(&self, first: usize) -> impl Iterator<Item = &Arc<ListEntry>> {
+        let rest = self.order.get(first..).unwrap_or_default();
+        rest.iter().filter_map(|index| self.entries.get(*index as usize))
+    }
+
+    fn put(&mut self, at: Result<usize, usize>, entry: Arc<ListEntry>) {
+        match at {
+            Ok(at) => self.entries[at] = entry,
+            Err(at) => {
+                self.order.iter_mut().filter(|index| **index as usize >= at).for_each(|i| *i += 1);
+                self.order.push(at as u32);
+                self.entries.insert(at, entry);
+            }
+        }
+    }
+
+    fn take(&mut self, at: usize) {
+        self.entries.remove(at);
+        self.order.retain(|index| *index as usize != at);
+        self.order.iter_mut().filter(|index| **index as usize > at).for_each(|i| *i -= 1);
     }
 
     fn find(&self, name: &[u8]) -> Result<usize, usize> {
         self.entries.binary_search_by(|entry| (*entry.name).cmp(name))
-    }
-
-    /// The entries, to be changed: copied if somebody else holds the listing.
-    fn own(listing: &mut Arc<Listing>) -> &mut Vec<Arc<ListEntry>> {
-        &mut Arc::make_mut(listing).entries
     }
 
     fn get(&self, name: &[u8]) -> Option<&Arc<ListEntry>> {
@@ -179,7 +211,7 @@ impl Directory {
             && entry.attr.is_some()
         {
             let entry = Arc::new(ListEntry { attr: None, ..ListEntry::clone(entry) });
-            Listing::own(listing)[at] = entry;
+            Arc::make_mut(listing).put(Ok(at), entry);
         }
     }
 
@@ -192,10 +224,7 @@ impl Directory {
         let ino = inode.key.1;
         let entry = ListEntry { name: name.into(), ino, kind, attr: None, target: None };
         cache.change_listing(
-            |entries, found| match found {
-                Ok(at) => entries[at] = Arc::new(entry),
-                Err(at) => entries.insert(at, Arc::new(entry)),
-            },
+            |listing, found| listing.put(found, Arc::new(entry)),
             name,
         );
     }
@@ -206,9 +235,9 @@ impl Directory {
         cache.generation += 1;
         let child = cache.children.remove(name);
         cache.change_listing(
-            |entries, found| {
+            |listing, found| {
                 if let Ok(at) = found {
-                    entries.remove(at);
+                    listing.take(at);
                 }
             },
             name,
@@ -229,7 +258,7 @@ impl Cache {
 
     fn change_listing(
         &mut self,
-        change: impl FnOnce(&mut Vec<Arc<ListEntry>>, Result<usize, usize>),
+        change: impl FnOnce(&mut Listing, Result<usize, usize>),
         name: &[u8],
     ) {
         let Some(listing) = &mut self.listing else { return };
@@ -239,6 +268,7 @@ impl Cache {
             return;
         }
         let found = listing.find(name);
-        change(Listing::own(listing), found);
+        // Copied if an open directory holds it.
+        change(Arc::make_mut(listing), found);
     }
 }

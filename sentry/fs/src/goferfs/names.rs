@@ -162,7 +162,7 @@ impl GoferInode {
         if !self.shared.exclusive {
             return Ok((Arc::new(listing), false));
         }
-        let weight = listing.entries.len() + 1;
+        let weight = listing.len() + 1;
         let changing = !self.shared.read_only;
         let (listing, kept) = self.directory.learn_listing(generation, listing, changing);
         if kept {
