@@ -280,7 +280,7 @@ fn write_file(
                     _ if how.append => file.append(bytes),
                     Some(offset) if how.noappend => file.ops().write(file, bytes, offset),
                     Some(offset) => file.write_at(bytes, offset),
-                    None => file.write(bytes),
+                    None => write_now(cx, file, bytes),
                 }
             });
         done += written;
