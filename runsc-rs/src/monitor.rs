@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long a process that has closed its socket may take to be gone.
 const GRACE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
+/// How long the sentry may take to say why it lets go of the gofer.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// Watches until the end. `started` is called when the program runs, with how long the sentry took
 /// for each phase. Returns the exit status.
 pub(crate) fn watch(
@@ -58,10 +61,22 @@ impl Monitor {
                 }
             }
             if lost {
-                // What it said last may have come after the look above.
-                match self.take_messages(&mut started)? {
-                    Some(code) => return Ok(code),
-                    None => return Err(self.explain()),
+                // The gofer ends when the sentry lets go of it, which may be a moment before the
+                // sentry says why.
+                let until = Instant::now() + LAST_WORDS;
+                loop {
+                    if let Some(code) = self.take_messages(&mut started)? {
+                        return Ok(code);
+                    }
+                    let left = until.saturating_duration_since(Instant::now());
+                    if self.inbox.is_at_end() || left.is_zero() {
+                        return Err(self.explain());
+                    }
+                    let left = Timespec::try_from(left).ok();
+                    let _ = poll(
+                        &mut [PollFd::new(&self.sandbox.control, PollFlags::IN)],
+                        left.as_ref(),
+                    );
                 }
             }
             if has_signal && let Some(code) = self.pass_signals(signals) {

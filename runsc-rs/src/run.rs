@@ -104,6 +104,7 @@ fn plan(args: &RunArgs, host: &Host) -> Result<Plan> {
         gid: identity.gid,
         groups: identity.groups,
         umask: umask(),
+        limits: limits(),
     };
     let config = BootConfig {
         hostname: args.hostname.clone(),
@@ -121,6 +122,34 @@ fn umask() -> u32 {
     let mask = rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::umask(mask);
     mask.bits() & 0o777
+}
+
+/// The caller's resource limits: those of the program, as natively.
+fn limits() -> Vec<(u64, u64)> {
+    use rustix::process::{Resource, getrlimit};
+    let known = [
+        Resource::Cpu,
+        Resource::Fsize,
+        Resource::Data,
+        Resource::Stack,
+        Resource::Core,
+        Resource::Rss,
+        Resource::Nproc,
+        Resource::Nofile,
+        Resource::Memlock,
+        Resource::As,
+        Resource::Locks,
+        Resource::Sigpending,
+        Resource::Msgqueue,
+        Resource::Nice,
+        Resource::Rtprio,
+        Resource::Rttime,
+    ];
+    let limit = |resource| {
+        let limit = getrlimit(resource);
+        (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
+    };
+    known.map(limit).to_vec()
 }
 
 /// Three quarters of the machine's memory.

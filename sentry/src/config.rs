@@ -92,6 +92,8 @@ pub enum MountKind {
     },
     /// proc(5).
     Proc,
+    /// sysfs(5), as far as programs look.
+    Sys,
     /// The device nodes that every program may expect.
     Dev,
 }
@@ -135,6 +137,8 @@ pub struct ProcessConfig {
     pub groups: Vec<u32>,
     /// The file mode creation mask.
     pub umask: u32,
+    /// Resource limits, soft and hard, in the order of Linux's numbers; u64::MAX is none.
+    pub limits: Vec<(u64, u64)>,
 }
 
 /// How much is logged.

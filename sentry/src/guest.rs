@@ -85,6 +85,9 @@ impl Guest {
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(init) = init else { return Ok(()) };
         self.kernel.start_init(init).map_err(|error| {
+            if !error.program {
+                return BootError::own(format!("{}: {}", error.what, describe(error.errno)));
+            }
             let code = match error.errno {
                 Errno::ENOENT => NOT_FOUND,
                 _ => NOT_EXECUTABLE,
@@ -125,6 +128,15 @@ fn explain(what: &str, errno: Errno) -> String {
         Errno::ENOEXEC => format!("{what}: not an x86-64 Linux program"),
         Errno::E2BIG => format!("{what}: arguments and environment are too long"),
         other => format!("{what}: cannot be executed: {other}"),
+    }
+}
+
+/// An error with the directory to start in, in words.
+fn describe(errno: Errno) -> String {
+    match errno {
+        Errno::ENOENT => "there is no such directory in the sandbox to start in".to_owned(),
+        Errno::ENOTDIR => "not a directory to start in".to_owned(),
+        other => format!("cannot start there: {other}"),
     }
 }
 
@@ -179,7 +191,7 @@ fn first_process(process: ProcessConfig, mounts: Arc<MountTable>, streams: Strea
         cred: Credentials::new(process.uid, process.gid, &process.groups),
         files,
         umask: process.umask,
-        limits: Limits::default(),
+        limits: Limits::with(&process.limits),
         has_tty: streams.console.is_some(),
     }
 }

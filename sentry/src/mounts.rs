@@ -42,6 +42,10 @@ impl Mounter<'_> {
         for step in &view.steps {
             self.take(&tree, step).map_err(fail(step.path()))?;
         }
+        // What was made in a directory changed its times.
+        for step in &view.steps {
+            tree.set_time(step);
+        }
         Ok(table)
     }
 
@@ -76,7 +80,12 @@ impl Mounter<'_> {
                 OverlayFs::new(self.gofer_root(*root)?, upper)?
             }
             MountKind::Gofer { root, .. } => self.gofer_root(*root)?,
-            MountKind::Proc => procfs::ProcFs::new(self.kernel, self.host.clone()),
+            MountKind::Proc => {
+                let terminal = self.console.then(dev::console_rdev);
+                let host = self.host.clone();
+                procfs::ProcFs::new(self.kernel, procfs::ProcOptions { host, terminal, net: None })
+            }
+            MountKind::Sys => procfs::SysFs::new(self.kernel.cpus()),
             MountKind::Dev => {
                 let fs = self.memory(&Attributes::root_owned(0o755))?;
                 self.fill_dev(&fs)?;
@@ -89,6 +98,9 @@ impl Mounter<'_> {
             MountKind::Gofer { read_only: true, .. } => MountFlags::RDONLY | MountFlags::NODEV,
             MountKind::Gofer { .. } => MountFlags::NODEV,
             MountKind::Proc => MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+            MountKind::Sys => {
+                MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC
+            }
             MountKind::Dev => MountFlags::NOSUID | MountFlags::NOEXEC,
         };
         Ok(Mount::new(fs, flags | MountFlags::RELATIME))
@@ -153,6 +165,19 @@ impl Tree<'_> {
 
     fn make_directory(&self, path: &[u8]) -> Result<(), Errno> {
         self.paths().make_node(path, NodeKind::Directory, 0o755).map(|_| ())
+    }
+
+    /// Gives a made-up directory the time that it shall show; where it is covered, that is nobody's
+    /// business.
+    fn set_time(&self, step: &Step) {
+        let (path, attributes) = match step {
+            Step::Directory { path, attributes } => (path, attributes),
+            Step::Mount { path, kind: MountKind::Memory { attributes } } => (path, attributes),
+            _ => return,
+        };
+        if let (Some(mtime), Ok(place)) = (attributes.mtime, self.find(path, WalkFlags::empty())) {
+            let _ = place.inode().set_attr(&time_change(mtime));
+        }
     }
 
     /// The place to mount on: made, with the directories above it, where it is missing.

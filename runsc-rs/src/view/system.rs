@@ -16,7 +16,7 @@ const STORES: &[&str] = &["/nix/store", "/gnu/store"];
 /// Directories that are there, empty, where the host has them: programs expect to find them, and
 /// the list of names says nothing about the host. In them, so are those on the second list.
 const EMPTY: &[&str] =
-    &["boot", "home", "media", "mnt", "root", "run", "srv", "sys", "var", "run/lock"];
+    &["boot", "home", "media", "mnt", "root", "run", "srv", "var", "run/lock"];
 
 /// What is empty below /var, as far as the host has it.
 const EMPTY_VAR: &[&str] = &["backups", "cache", "lib", "local", "lock", "log", "mail", "opt"];
@@ -32,6 +32,7 @@ pub fn default_root<'a>(host: &'a Host, request: &Request<'_>) -> Builder<'a> {
     let mut builder = Builder::new(host);
     builder.mount(Path::new("/proc"), MountKind::Proc);
     builder.mount(Path::new("/dev"), MountKind::Dev);
+    builder.mount(Path::new("/sys"), MountKind::Sys);
     for (path, mode) in FRESH {
         fresh(&mut builder, path, *mode);
     }
@@ -88,7 +89,7 @@ pub fn other_root<'a>(host: &'a Host, root: &Path) -> Builder<'a> {
     builder.mount(Path::new("/dev"), MountKind::Dev);
     fresh(&mut builder, "/dev/shm", 0o1777);
     // The host's own would tell about its hardware.
-    fresh(&mut builder, "/sys", 0o555);
+    builder.mount(Path::new("/sys"), MountKind::Sys);
     builder
 }
 

@@ -41,6 +41,8 @@ pub struct InitProcess {
 pub struct StartError {
     /// ENOENT: not found. EACCES, ENOEXEC...: not executable.
     pub errno: Errno,
+    /// It is about the program, not about what is around it.
+    pub program: bool,
     /// What it was about: the program, the working directory.
     pub what: String,
 }
@@ -61,8 +63,8 @@ impl Kernel {
         };
         let cwd = paths(&root)
             .walk(&init.cwd, WalkFlags::FOLLOW | WalkFlags::DIRECTORY)
-            .map_err(|errno| StartError { errno, what: shown(&init.cwd) })?;
-        let fail = |errno| StartError { errno, what: shown(&init.program) };
+            .map_err(|errno| StartError { errno, program: false, what: shown(&init.cwd) })?;
+        let fail = |errno| StartError { errno, program: true, what: shown(&init.program) };
         let (place, name) = find_program(&paths(&cwd), &init).map_err(fail)?;
         let arguments = Arguments { argv: init.argv.clone(), envp: init.env.clone() };
         let request = ImageRequest {
@@ -121,6 +123,7 @@ impl Kernel {
         let spawned = self.platform().spawn(thread, guest);
         spawned.map_err(|error| StartError {
             errno: error.into(),
+            program: false,
             what: "the first guest thread".to_owned(),
         })
     }

@@ -68,6 +68,22 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The defaults, with the first of them replaced, in the order of the resources' numbers. What
+    /// no process could set is cut to what it could.
+    pub fn with(first: &[(u64, u64)]) -> Limits {
+        let limits = Limits::default();
+        {
+            let mut all = limits.0.lock();
+            for (limit, (cur, max)) in all.iter_mut().zip(first) {
+                *limit = Rlimit { cur: *cur.min(max), max: *max };
+            }
+            let nofile = &mut all[Resource::Nofile as usize];
+            nofile.max = nofile.max.min(vfs::fd::NR_OPEN);
+            nofile.cur = nofile.cur.min(nofile.max);
+        }
+        limits
+    }
+
     /// A copy, for fork(2).
     pub fn fork(&self) -> Limits {
         Limits(Mutex::new(*self.0.lock()))
@@ -84,7 +100,7 @@ impl Limits {
         if new.cur > new.max {
             return Err(Errno::EINVAL);
         }
-        if resource == Resource::Nofile && new.max > vfs_nr_open() {
+        if resource == Resource::Nofile && new.max > vfs::fd::NR_OPEN {
             return Err(Errno::EPERM);
         }
         let mut limits = self.0.lock();
@@ -99,8 +115,4 @@ impl Limits {
     pub fn nofile(&self) -> u64 {
         self.get(Resource::Nofile).cur
     }
-}
-
-fn vfs_nr_open() -> u64 {
-    1 << 20
 }

@@ -1,4 +1,5 @@
 //! Waiting for children: wait4(2), waitid(2).
+#![allow(missing_docs)] // bitflags' own constants
 
 use crate::error::{CallResult, Restart, SysError};
 use crate::exit::WaitStatus;

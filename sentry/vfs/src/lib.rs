@@ -15,7 +15,7 @@
 
 pub mod cred;
 mod dentry;
-mod fd;
+pub mod fd;
 pub mod file;
 pub mod filesystem;
 pub mod inode;
