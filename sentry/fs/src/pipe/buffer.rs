@@ -81,6 +81,21 @@ impl Buffer {
         done
     }
 
+    /// Copies what [`Buffer::read`] would take, and takes nothing.
+    pub fn peek(&self, out: &mut [u8]) -> usize {
+        let mut done = 0;
+        for slot in &self.slots {
+            let available = &slot.data[slot.start..];
+            let count = available.len().min(out.len() - done);
+            out[done..done + count].copy_from_slice(&available[..count]);
+            done += count;
+            if done == out.len() || slot.is_packet {
+                break;
+            }
+        }
+        done
+    }
+
     fn pop(&mut self) {
         if let Some(slot) = self.slots.pop_front() {
             self.len -= slot.data.len() - slot.start;

@@ -40,6 +40,14 @@ impl PipeFile {
         self.fifo.available()
     }
 
+    /// Reads without taking, for tee(2). EAGAIN where there is nothing yet; 0 is the end.
+    pub fn peek(&self, buf: &mut [u8]) -> SysResult<usize> {
+        if !self.reads {
+            return Err(Errno::EBADF);
+        }
+        self.fifo.peek(buf)
+    }
+
     fn events(&self) -> PollEvents {
         self.fifo.polled.store(true, Ordering::Relaxed);
         let state = self.fifo.state.lock();

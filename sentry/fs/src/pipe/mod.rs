@@ -201,6 +201,15 @@ impl Fifo {
         Ok(count)
     }
 
+    fn peek(&self, out: &mut [u8]) -> SysResult<usize> {
+        let state = self.state.lock();
+        let Some(content) = &state.content else { return Ok(0) };
+        if content.buffer.is_empty() && state.writers != 0 {
+            return Err(Errno::EAGAIN);
+        }
+        Ok(content.buffer.peek(out))
+    }
+
     fn write(&self, bytes: &[u8], packets: bool) -> SysResult<usize> {
         if bytes.is_empty() {
             return Ok(0);

@@ -1,4 +1,4 @@
-//! splice(2) and vmsplice(2): by copying, which nobody can tell but by a clock.
+//! splice(2), tee(2) and vmsplice(2): by copying, which nobody can tell but by a clock.
 
 use super::blocking::retry;
 use super::buffers::{Bounce, CHUNK};
@@ -121,6 +121,42 @@ fn transfer(
     match error {
         Some(error) if done == 0 => Err(error),
         _ => Ok(done),
+    }
+}
+
+/// tee(2): as splice between two pipes, but the bytes stay in the first.
+pub(crate) fn tee(
+    cx: &mut TaskContext<'_>,
+    input: Fd,
+    output: Fd,
+    count: usize,
+    flags: Flags,
+) -> CallResult {
+    if flags.0 & !KNOWN != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    let (input, output) = (cx.file(input)?, cx.file(output)?);
+    input.check_readable()?;
+    output.check_writable()?;
+    let same_pipe = Arc::ptr_eq(input.path().inode(), output.path().inode());
+    let (Some(pipe), true, false) = (input.ops_as::<PipeFile>(), is_pipe(&output), same_pipe)
+    else {
+        return Err(Errno::EINVAL.into());
+    };
+    let nonblocking = flags.0 & NONBLOCK != 0;
+    let mut bounce = Bounce::new(count.min(PIPE_BUF));
+    let got = retry(cx, &input, PollEvents::IN, nonblocking, || pipe.peek(&mut bounce))?;
+    if got == 0 {
+        return Ok(0);
+    }
+    let (done, error) =
+        write_all(cx, &output, &bounce[..got], nonblocking, |bytes, _| output.write(bytes));
+    match error {
+        Some(error) if done == 0 => Err(error),
+        _ => Ok(done as u64),
     }
 }
 

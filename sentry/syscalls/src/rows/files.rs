@@ -142,6 +142,8 @@ rows! {
         input: Fd, input_offset: UserAddr, output: Fd, output_offset: UserAddr, count: usize,
         flags: Flags
     ) => splice::splice, Partial, "by copying, a page or so at a time";
+    276 tee(input: Fd, output: Fd, count: usize, flags: Flags)
+        => splice::tee, Partial, "by copying, up to a page at a time";
     277 sync_file_range(fd: Fd, offset: i64, len: i64, flags: Flags)
         => extent::sync_file_range, Stub, "checked, without effect";
     278 vmsplice(fd: Fd, iov: UserAddr, count: usize, flags: Flags)

@@ -4,6 +4,7 @@ use crate::args::Flags;
 use abi::file::OpenFlags;
 use abi::mman::MapFlags;
 use abi::{Errno, PAGE_SIZE, SysResult, UserAddr};
+use fs::tmpfs::{RegularFile, seals};
 use kernel::process::Pid;
 use kernel::{CallResult, TaskContext};
 use mm::{MappedFile, MmapArgs, Prot};
@@ -20,32 +21,45 @@ pub(crate) fn mmap(
     fd: Fd,
     offset: u64,
 ) -> CallResult {
-    let flags = MapFlags::from_bits_retain(flags.0);
+    let mut flags = MapFlags::from_bits_retain(flags.0);
     let mut prot = Prot::from_bits_truncate(prot.0);
     if offset % PAGE_SIZE != 0 {
         return Err(Errno::EINVAL.into());
     }
     let file = match flags.contains(MapFlags::ANONYMOUS) {
         true => None,
-        false => Some(mapped_file(cx, fd, flags, &mut prot)?),
+        false => mapped_file(cx, fd, flags, &mut prot)?,
     };
+    if file.is_none() {
+        flags |= MapFlags::ANONYMOUS;
+    }
     let args = MmapArgs { addr, len, prot, flags, file, offset };
     Ok(cx.mm().mmap(args)?.0)
 }
 
-/// The file to map, with what its open mode and its mount allow.
+/// The file to map, with what its open mode, its seals and its mount allow. None: /dev/zero, which
+/// is anonymous memory.
 fn mapped_file(
     cx: &TaskContext<'_>,
     fd: Fd,
     flags: MapFlags,
     prot: &mut Prot,
-) -> SysResult<MappedFile> {
+) -> SysResult<Option<MappedFile>> {
     let file = cx.file(fd)?;
     file.check_readable().map_err(|_| Errno::EACCES)?;
     let shared = flags.contains(MapFlags::SHARED);
     let writable = file.flags().writable() && !file.flags().contains(OpenFlags::APPEND);
     if shared && prot.contains(Prot::WRITE) && !writable {
         return Err(Errno::EACCES);
+    }
+    let sealed = file.ops_as::<RegularFile>().is_some_and(|file| {
+        file.seals() & (seals::WRITE | seals::FUTURE_WRITE) != 0
+    });
+    if sealed && shared && prot.contains(Prot::WRITE) {
+        return Err(Errno::EPERM);
+    }
+    if fs::dev::is_dev_zero(&file) {
+        return Ok(None);
     }
     let noexec = file.path().mount.flags().contains(MountFlags::NOEXEC);
     if noexec && prot.contains(Prot::EXEC) {
@@ -54,14 +68,14 @@ fn mapped_file(
     let mappable = file.ops().mappable()?;
     let attr = file.path().inode().attr()?;
     let (root, _) = cx.fs().root_and_cwd();
-    Ok(MappedFile {
+    Ok(Some(MappedFile {
         mappable,
         name: file.path().display(&root).into(),
         dev: attr.dev,
         ino: attr.ino,
-        may_write: file.flags().writable(),
+        may_write: file.flags().writable() && !sealed,
         may_exec: !noexec,
-    })
+    }))
 }
 
 /// munmap(2).
