@@ -56,6 +56,7 @@ fn lines(view: &View) -> Vec<String> {
         MountKind::Gofer { root: id, .. } => format!("files {}", root(id)),
         MountKind::Proc => "proc".into(),
         MountKind::Dev => "dev".into(),
+        MountKind::Sys => "sys".into(),
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     view.config

@@ -134,7 +134,7 @@ pub const SA_RESTORER: u64 = 0x0400_0000;
 
 /// `siginfo_t`: 128 bytes, the fields after the first three depending on the source.
 #[repr(C)]
-#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 pub struct SigInfo {
     /// si_signo.
     pub signo: i32,
@@ -146,12 +146,6 @@ pub struct SigInfo {
     pub pad: i32,
     /// The union, as 64-bit words.
     pub fields: [u64; 14],
-}
-
-impl Default for SigInfo {
-    fn default() -> Self {
-        SigInfo { signo: 0, errno: 0, code: 0, pad: 0, fields: [0; 14] }
-    }
 }
 
 impl std::fmt::Debug for SigInfo {

@@ -54,7 +54,7 @@ impl Listing {
     }
 
     /// The entries from place `first` on, in the host's order.
-    pub fn from_place(&self, first: usize) -> impl Iterator<Item = &Arc<ListEntry>> {
+    pub fn places_from(&self, first: usize) -> impl Iterator<Item = &Arc<ListEntry>> {
         let rest = self.order.get(first..).unwrap_or_default();
         rest.iter().filter_map(|index| self.entries.get(*index as usize))
     }

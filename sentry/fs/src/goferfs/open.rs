@@ -353,7 +353,7 @@ impl FileOps for DirectoryFile {
         }
         let pos = pos.max(FIRST_COOKIE);
         let first = usize::try_from(pos - FIRST_COOKIE).unwrap_or(usize::MAX);
-        for (entry, next) in listing.from_place(first).zip(pos.saturating_add(1)..) {
+        for (entry, next) in listing.places_from(first).zip(pos.saturating_add(1)..) {
             let taken =
                 sink(DirEntry { ino: entry.ino, next, kind: entry.kind, name: &entry.name });
             if !taken {

@@ -18,7 +18,7 @@ pub struct Layout {
 }
 
 /// ELF_ET_DYN_BASE: two thirds of the address space.
-const PIE_BASE: u64 = GUEST_ADDRESS_END / 3 * 2 & !0xfff;
+const PIE_BASE: u64 = (GUEST_ADDRESS_END / 3 * 2) & !0xfff;
 
 /// The least and the most that lies between the stack's top and the mmap area.
 const MIN_GAP: u64 = 128 << 20;

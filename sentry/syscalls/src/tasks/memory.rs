@@ -23,7 +23,7 @@ pub(crate) fn mmap(
 ) -> CallResult {
     let mut flags = MapFlags::from_bits_retain(flags.0);
     let mut prot = Prot::from_bits_truncate(prot.0);
-    if offset % PAGE_SIZE != 0 {
+    if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
     let file = match flags.contains(MapFlags::ANONYMOUS) {
