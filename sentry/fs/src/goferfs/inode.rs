@@ -26,6 +26,9 @@ pub(super) enum Place {
     Gone,
 }
 
+/// How many further names of a file are remembered.
+const MAX_OTHER_NAMES: usize = 16;
+
 /// A file beneath a root of the gofer.
 pub struct GoferInode {
     pub(super) this: Weak<GoferInode>,
@@ -33,6 +36,8 @@ pub struct GoferInode {
     pub(super) key: Key,
     kind: FileType,
     place: Mutex<Place>,
+    /// Other names of a file with hard links, for when the one in `place` is removed.
+    other_names: Mutex<Vec<(Arc<GoferInode>, Box<[u8]>)>>,
     /// The gofer's node, with one reference; asked for when it is first needed.
     node: Mutex<Option<NodeId>>,
     /// None: has to be asked for again.
@@ -71,6 +76,7 @@ impl GoferInode {
             key: (attr.dev, attr.ino),
             kind: attr.file_type(),
             place: Mutex::new(place),
+            other_names: Mutex::default(),
             node: Mutex::new(node),
             attr: Mutex::new(Some(attr)),
             changed: AtomicBool::new(false),
@@ -220,18 +226,43 @@ impl GoferInode {
         Ok(attr)
     }
 
+    /// The file has this name too.
+    pub(super) fn also_named(&self, dir: &Arc<GoferInode>, name: &[u8]) {
+        let is = |parent: &GoferInode, known: &[u8]| parent.key == dir.key && known == name;
+        match &*self.place.lock() {
+            Place::Name(parent, known) if is(parent, known) => return,
+            Place::Name(..) => {}
+            Place::Root(_) | Place::Gone => return,
+        }
+        let mut others = self.other_names.lock();
+        if others.len() < MAX_OTHER_NAMES && !others.iter().any(|(dir, known)| is(dir, known)) {
+            others.push((dir.clone(), name.into()));
+        }
+    }
+
     /// One name fewer; with `name` gone from `dir`.
     pub(super) fn lost_name(&self, dir: &GoferInode, name: &[u8]) {
-        let mut place = self.place.lock();
-        if matches!(&*place, Place::Name(parent, known)
-            if parent.key == dir.key && **known == *name)
-        {
-            let old = std::mem::replace(&mut *place, Place::Gone);
-            drop(place);
-            drop(old);
-        } else {
-            drop(place);
+        let is = |parent: &GoferInode, known: &[u8]| parent.key == dir.key && known == name;
+        let lost = {
+            let mut place = self.place.lock();
+            let mut others = self.other_names.lock();
+            others.retain(|(dir, known)| !is(dir, known));
+            match &*place {
+                Place::Name(parent, known) if is(parent, known) => {
+                    let next = others.pop().map_or(Place::Gone, |(dir, name)| Place::Name(dir, name));
+                    Some(std::mem::replace(&mut *place, next))
+                }
+                _ => None,
+            }
+        };
+        if lost.is_some() {
+            // The node goes by the name that is gone; the next one by what is left.
+            let node = self.node.lock().take();
+            if let Some(node) = node {
+                self.shared.client.forget(node, 1);
+            }
         }
+        drop(lost);
         self.update_attr(|attr| {
             attr.nlink = attr.nlink.saturating_sub(1);
             attr.ctime = now();

@@ -130,6 +130,8 @@ impl GoferInode {
             inode.used.store(true, Ordering::Relaxed);
             if !self.shared.exclusive || inode.parent().is_none() {
                 inode.found_again(place());
+            } else {
+                inode.also_named(&this, name);
             }
             return Ok(inode);
         }
@@ -236,6 +238,7 @@ impl GoferInode {
         let attr = attr_of(&found.attr);
         target.adopt(&found)?;
         target.learn_attr(attr);
+        target.also_named(&self.this()?, name);
         self.entry_added(name, target);
         Ok(())
     }
