@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calls;
 mod errno;
 pub mod file;
 pub mod mman;

@@ -131,10 +131,11 @@ impl SyscallTable for Table {
 }
 
 fn unknown(cx: &TaskContext<'_>, nr: u64, args: &[u64; 6]) {
+    let name = abi::calls::name(u64::from(nr as u32)).unwrap_or("no such call");
     if cx.kernel().strace() {
-        tracing::info!(target: "strace", "[{}] call {nr}({args:x?}) = ENOSYS", cx.task.tid());
+        tracing::info!(target: "strace", "[{}] {nr} ({name}) {args:x?} = ENOSYS", cx.task.tid());
     } else {
-        tracing::info!("[{}] system call {nr} is not implemented: ENOSYS", cx.task.tid());
+        tracing::info!("[{}] system call {nr} ({name}) is not there: ENOSYS", cx.task.tid());
     }
 }
 

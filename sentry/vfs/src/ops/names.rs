@@ -6,7 +6,11 @@ use crate::mount::Path;
 use crate::walk::{Last, PathContext, WalkFlags};
 use abi::file::FileType;
 use abi::{Errno, SysResult};
+use parking_lot::Mutex;
 use std::sync::Arc;
+
+/// Moves of directories, one at a time.
+static TREE_CHANGES: Mutex<()> = Mutex::new(());
 
 impl PathContext<'_> {
     /// mknod(2), mkdir(2), symlink(2), bind(2) of a unix socket. `mode`: permission bits with the
@@ -172,6 +176,11 @@ impl PathContext<'_> {
         if exchange && new_slash && new.as_ref().is_some_and(|new| !is_dir(new)) {
             return Err(Errno::ENOTDIR);
         }
+        // Between this check and the move nothing may move above either place: two directories that
+        // are moved below each other at once would be a circle. Held while the file system moves a
+        // directory to another one, which is rare, and waits for nothing but that.
+        let _tree = (is_dir(&old) || exchange && new.as_ref().is_some_and(is_dir))
+            .then(|| TREE_CHANGES.lock());
         // The new place inside the old one, or (exchanging or replacing) the other way round.
         if new_dir.dentry.is_below(&old.dentry) {
             return Err(Errno::EINVAL);
