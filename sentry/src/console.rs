@@ -1,117 +1,109 @@
-//! Job control of the console: which process group is in the foreground.
+//! Job control of terminals: what the file systems need of the kernel.
 
+use abi::SysResult;
 use abi::signal::Signal;
-use abi::{Errno, SysResult};
-use fs::hostio::ConsoleJobControl;
-use kernel::{Kernel, Task, current};
-use std::sync::atomic::Ordering;
+use fs::tty::{self, Terminals};
+use kernel::{Kernel, Task, Terminal, current};
 use std::sync::{Arc, Weak};
 
-/// The kernel's part of the console.
-pub(crate) struct JobControl(pub Weak<Kernel>);
-
-/// Who asks: the kernel, the task, its process group and session.
-struct Asker {
-    kernel: Arc<Kernel>,
-    task: Arc<Task>,
-    pgid: i32,
-    sid: i32,
+/// The kernel's part of a terminal. Where the kernel or the task is gone, nobody is in anybody's
+/// way.
+pub(crate) struct JobControl {
+    kernel: Weak<Kernel>,
+    terminal: Arc<Terminal>,
 }
 
 impl JobControl {
-    /// The current task, if the console is its controlling terminal. ENOTTY.
-    fn asker(&self) -> SysResult<Asker> {
-        let asker = self.anybody()?;
-        let has_tty = {
-            let table = asker.kernel.processes.lock();
-            table.process(asker.task.group().pid()).is_some_and(|process| process.has_tty)
-        };
-        if has_tty { Ok(asker) } else { Err(Errno::ENOTTY) }
+    /// Of this terminal.
+    pub fn new(kernel: &Arc<Kernel>, terminal: &Arc<Terminal>) -> JobControl {
+        JobControl { kernel: Arc::downgrade(kernel), terminal: terminal.clone() }
     }
 
-    fn anybody(&self) -> SysResult<Asker> {
-        let kernel = self.0.upgrade().ok_or(Errno::EIO)?;
-        let task = current().ok_or(Errno::ENOTTY)?;
-        let (pgid, sid) = {
-            let table = kernel.processes.lock();
-            let process = table.process(task.group().pid()).ok_or(Errno::ENOTTY)?;
-            (process.pgid, process.sid)
-        };
-        Ok(Asker { kernel, task, pgid, sid })
+    /// The kernel and the task that makes the call.
+    fn asker(&self) -> Option<(Arc<Kernel>, Arc<Task>)> {
+        self.kernel.upgrade().zip(current())
+    }
+
+    /// The same for what fails without them.
+    fn require_asker(&self) -> SysResult<(Arc<Kernel>, Arc<Task>)> {
+        self.asker().ok_or(abi::Errno::ENOTTY)
     }
 }
 
-impl ConsoleJobControl for JobControl {
-    fn foreground_pgrp(&self) -> SysResult<i32> {
-        Ok(self.asker()?.kernel.console_pgrp.load(Ordering::Relaxed))
+impl tty::JobControl for JobControl {
+    fn is_controlling(&self) -> bool {
+        self.asker().is_some_and(|(kernel, task)| kernel.is_controlling(&task, &self.terminal))
+    }
+
+    fn foreground_pgrp(&self) -> i32 {
+        self.terminal.foreground()
     }
 
     fn set_foreground_pgrp(&self, pgrp: i32) -> SysResult<()> {
-        let asker = self.asker()?;
-        if pgrp < 0 {
-            return Err(Errno::EINVAL);
-        }
-        let session = {
-            let table = asker.kernel.processes.lock();
-            table.members(pgrp).next().map(|process| process.sid)
-        };
-        if session.ok_or(Errno::ESRCH)? != asker.sid {
-            return Err(Errno::EPERM);
-        }
-        self.check_access(true)?;
-        asker.kernel.console_pgrp.store(pgrp, Ordering::Relaxed);
-        Ok(())
+        let (kernel, task) = self.require_asker()?;
+        kernel.set_foreground(&task, &self.terminal, pgrp)
     }
 
-    fn session(&self) -> SysResult<i32> {
-        Ok(self.asker()?.sid)
+    fn session(&self) -> i32 {
+        self.terminal.session()
     }
 
-    fn acquire(&self, steal: bool) -> SysResult<()> {
-        let asker = self.anybody()?;
-        let pid = asker.task.group().pid();
-        let mut table = asker.kernel.processes.lock();
-        let taken = table.iter().any(|process| process.has_tty && process.sid != asker.sid);
-        let root = asker.task.cred().has_cap(vfs::cred::Caps::SYS_ADMIN);
-        if asker.sid != pid || taken && !(steal && root) {
-            return Err(Errno::EPERM);
+    fn acquire(&self, readable: bool, steal: bool) -> SysResult<()> {
+        let (kernel, task) = self.require_asker()?;
+        kernel.acquire_terminal(&task, &self.terminal, readable, steal)
+    }
+
+    fn opened(&self) {
+        if let Some((kernel, task)) = self.asker() {
+            kernel.terminal_opened(&task, &self.terminal);
         }
-        let pids: Vec<i32> = table.iter().map(|process| process.group.pid()).collect();
-        for other in pids {
-            if let Some(process) = table.process_mut(other) {
-                process.has_tty = process.sid == asker.sid && other == pid;
-            }
-        }
-        asker.kernel.console_pgrp.store(asker.pgid, Ordering::Relaxed);
-        Ok(())
     }
 
     fn release(&self) -> SysResult<()> {
-        let asker = self.asker()?;
-        let pid = asker.task.group().pid();
-        let mut table = asker.kernel.processes.lock();
-        if let Some(process) = table.process_mut(pid) {
-            process.has_tty = false;
-        }
-        Ok(())
+        let (kernel, task) = self.require_asker()?;
+        kernel.release_terminal(&task, &self.terminal)
     }
 
-    fn check_access(&self, write: bool) -> SysResult<()> {
-        let Ok(asker) = self.asker() else { return Ok(()) };
-        if asker.kernel.console_pgrp.load(Ordering::Relaxed) == asker.pgid {
-            return Ok(());
+    fn check_access(&self, signal: Signal) -> SysResult<()> {
+        let Some((kernel, task)) = self.asker() else { return Ok(()) };
+        kernel.check_foreground(&task, &self.terminal, signal)
+    }
+
+    fn signal_foreground(&self, signal: Signal) {
+        let pgrp = self.terminal.foreground();
+        if let Some(kernel) = self.kernel.upgrade().filter(|_| pgrp > 0) {
+            kernel.signal_process_group(pgrp, signal);
         }
-        let signal = if write { Signal::SIGTTOU } else { Signal::SIGTTIN };
-        let ignored = asker.task.group().actions().get(signal).handler == abi::signal::SIG_IGN;
-        if ignored || asker.task.signal_mask().contains(signal) {
-            // Writing is then allowed, reading is not.
-            return if write { Ok(()) } else { Err(Errno::EIO) };
+    }
+
+    fn hang_up(&self) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            kernel.hang_up_terminal(&self.terminal);
         }
-        if asker.kernel.processes.lock().is_orphaned(asker.pgid) {
-            return Err(Errno::EIO);
-        }
-        asker.kernel.signal_process_group(asker.pgid, signal);
-        // The call waits, is interrupted by the stop, and is made again after it.
-        Err(Errno::EAGAIN)
+    }
+}
+
+/// Where pseudo-terminals come from.
+pub(crate) struct KernelTerminals(pub Weak<Kernel>);
+
+impl Terminals for KernelTerminals {
+    fn add(&self, rdev: u64) -> Arc<dyn tty::JobControl> {
+        Arc::new(JobControl { kernel: self.0.clone(), terminal: Terminal::new(rdev) })
+    }
+
+    fn controlling(&self) -> Option<u64> {
+        let terminal = self.0.upgrade()?.controlling_terminal(&*current()?)?;
+        Some(terminal.rdev())
+    }
+
+    fn owner(&self) -> (u32, u32) {
+        current().map_or((0, 0), |task| {
+            let cred = task.cred();
+            (cred.fsuid, cred.fsgid)
+        })
+    }
+
+    fn timers(&self) -> wait::Timers {
+        self.0.upgrade().map(|kernel| kernel.timers.clone()).unwrap_or_default()
     }
 }

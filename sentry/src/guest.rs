@@ -168,7 +168,7 @@ impl Streams {
         let [stdin, stdout, stderr] = stdio;
         let files = [open(stdin)?, open(stdout)?, open(stderr)?];
         if let Some(console) = &console {
-            console.set_job_control(Arc::new(JobControl(Arc::downgrade(kernel))));
+            console.set_job_control(Arc::new(JobControl::new(kernel, &kernel.console)));
         }
         fs::dev::set_console(console.clone());
         Ok(Streams { files, console })

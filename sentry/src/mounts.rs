@@ -81,9 +81,8 @@ impl Mounter<'_> {
             }
             MountKind::Gofer { root, .. } => self.gofer_root(*root)?,
             MountKind::Proc => {
-                let terminal = self.console.then(dev::console_rdev);
                 let host = self.host.clone();
-                procfs::ProcFs::new(self.kernel, procfs::ProcOptions { host, terminal, net: None })
+                procfs::ProcFs::new(self.kernel, procfs::ProcOptions { host, net: None })
             }
             MountKind::Sys => procfs::SysFs::new(self.kernel.cpus()),
             MountKind::Dev => {

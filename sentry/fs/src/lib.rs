@@ -14,3 +14,4 @@ pub mod overlay;
 pub mod pipe;
 pub mod timerfd;
 pub mod tmpfs;
+pub mod tty;

@@ -241,7 +241,8 @@ fn add_process(
         leader_status: None,
         stop_unseen: None,
         continued_unseen: false,
-        has_tty: own.has_tty,
+        tty: own.tty.clone(),
+        tty_old_pgrp: 0,
         uid: child.cred().uid,
         comm: child.comm(),
     };

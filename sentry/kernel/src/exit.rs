@@ -164,6 +164,7 @@ impl Kernel {
         let Some(status) = process.zombie else { return };
         let group = process.group.clone();
         self.orphan_stopped_groups(table, pid, pgid);
+        crate::terminal::disassociate(table, pid, true);
         if pid == crate::init::FIRST {
             // The first process is gone: so is the sandbox.
             table.close();

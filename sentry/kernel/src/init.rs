@@ -105,14 +105,15 @@ impl Kernel {
                 leader_status: None,
                 stop_unseen: None,
                 continued_unseen: false,
-                has_tty: init.has_tty,
+                tty: init.has_tty.then(|| self.console.clone()),
+                tty_old_pgrp: 0,
                 uid: init.cred.uid,
                 comm: task.comm(),
             });
             table.add_task(&task);
         }
         if init.has_tty {
-            self.console_pgrp.store(FIRST, std::sync::atomic::Ordering::Relaxed);
+            self.console.set(FIRST, FIRST);
         }
         let thread = platform::ThreadContext::new(
             exec::start_registers(image.entry, image.stack_pointer),

@@ -6,6 +6,7 @@ use crate::futex::Futexes;
 use crate::limits::Limits;
 use crate::process::{INIT, Process, Processes};
 use crate::signal::SignalActions;
+use crate::terminal::Terminal;
 use crate::{ThreadGroup, task::Comm};
 use mm::MemoryFile;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -46,8 +47,8 @@ pub struct Kernel {
     pub uts: RwLock<Uts>,
     /// When it was made: the guests' boot.
     pub boot: Instant,
-    /// The foreground process group of the console; 0 is none.
-    pub console_pgrp: std::sync::atomic::AtomicI32,
+    /// The sandbox's console, if it has one.
+    pub console: Arc<Terminal>,
     /// What the auxiliary vector says of the processor.
     pub(crate) processor: Processor,
     /// Processes made since boot, for /proc/stat.
@@ -85,7 +86,7 @@ impl Kernel {
             timers: Timers::new(),
             uts: RwLock::new(uts),
             boot: Instant::now(),
-            console_pgrp: Default::default(),
+            console: Terminal::new(abi::stat::makedev(5, 1)),
             processor: Processor {
                 hwcap: rustix::param::linux_hwcap(),
                 min_signal_stack: rustix::param::linux_minsigstksz(),
@@ -108,7 +109,8 @@ impl Kernel {
             leader_status: None,
             stop_unseen: None,
             continued_unseen: false,
-            has_tty: false,
+            tty: None,
+            tty_old_pgrp: 0,
             uid: 0,
             comm: Comm::new(b"init"),
         });

@@ -6,6 +6,7 @@
 use crate::exit::WaitStatus;
 use crate::group::ThreadGroup;
 use crate::task::Task;
+use crate::terminal::Terminal;
 use abi::{Errno, SysResult};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -49,8 +50,10 @@ pub struct Process {
     pub stop_unseen: Option<abi::signal::Signal>,
     /// Continued, and no wait has seen it yet.
     pub continued_unseen: bool,
-    /// Has a controlling terminal.
-    pub has_tty: bool,
+    /// The controlling terminal.
+    pub tty: Option<Arc<Terminal>>,
+    /// For a session leader whose terminal was hung up: the foreground group then; 0 is none.
+    pub tty_old_pgrp: Pid,
     /// Who it was, for zombies.
     pub uid: u32,
     /// The leader's name, for zombies.
@@ -202,7 +205,7 @@ impl Table {
         let process = self.processes.get_mut(&pid).ok_or(Errno::ESRCH)?;
         process.sid = pid;
         process.pgid = pid;
-        process.has_tty = false;
+        process.tty = None;
         Ok(pid)
     }
 

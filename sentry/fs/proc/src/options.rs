@@ -21,8 +21,6 @@ pub trait NetTables: Send + Sync {
 pub struct ProcOptions {
     /// The host.
     pub host: HostInfo,
-    /// `st_rdev` of the controlling terminal of processes that have one; None: there is none.
-    pub terminal: Option<u64>,
     /// The network.
     pub net: Option<Arc<dyn NetTables>>,
 }

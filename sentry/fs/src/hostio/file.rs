@@ -4,7 +4,9 @@ use super::console::Console;
 use super::inode::HostInode;
 use super::source::Source;
 use super::{host_error, tty};
+use crate::tty::{Through, job_control_ioctl};
 use abi::file::{FileType, OpenFlags, PollEvents};
+use abi::signal::Signal;
 use abi::{Errno, SysResult, UserAddr};
 use mm::MemoryManager;
 use parking_lot::Mutex;
@@ -104,12 +106,12 @@ impl HostFile {
 
 impl FileOps for HostFile {
     fn read(&self, _file: &OpenFile, buf: &mut [u8], offset: u64) -> SysResult<usize> {
-        self.console.as_ref().map_or(Ok(()), |console| console.check_access(false))?;
+        self.console.as_ref().map_or(Ok(()), |console| console.check_access(Signal::SIGTTIN))?;
         self.at(offset, |source| source.read(buf))
     }
 
     fn write(&self, _file: &OpenFile, buf: &[u8], offset: u64) -> SysResult<usize> {
-        self.console.as_ref().map_or(Ok(()), |console| console.check_access(true))?;
+        self.console.as_ref().map_or(Ok(()), |console| console.check_access(Signal::SIGTTOU))?;
         self.at(offset, |source| source.write(buf))
     }
 
@@ -139,7 +141,14 @@ impl FileOps for HostFile {
         self.source.queue()
     }
 
-    fn ioctl(&self, _file: &OpenFile, mm: &MemoryManager, cmd: u32, arg: u64) -> SysResult<u64> {
+    fn ioctl(&self, file: &OpenFile, mm: &MemoryManager, cmd: u32, arg: u64) -> SysResult<u64> {
+        let jobs = self.console.as_ref().and_then(|console| console.job_control());
+        if let Some(jobs) = jobs {
+            let through = Through { master: false, readable: file.flags().readable() };
+            if let Some(result) = job_control_ioctl(&*jobs, mm, cmd, arg, through) {
+                return result;
+            }
+        }
         if self.source.is_tty() {
             return tty::ioctl(self.source.fd(), self.console.as_deref(), mm, cmd, arg);
         }

@@ -20,7 +20,7 @@ mod poller;
 mod source;
 mod tty;
 
-pub use console::{Console, ConsoleJobControl};
+pub use console::Console;
 pub use file::HostFile;
 pub use inode::HostInode;
 pub use poller::HostPoller;

@@ -9,6 +9,7 @@
 
 use super::console::Console;
 use super::host_error;
+use abi::signal::Signal;
 use abi::{Errno, SysResult, UserAddr};
 use mm::MemoryManager;
 use rustix::termios::{
@@ -26,15 +27,10 @@ const TCSETSF: u32 = 0x5404;
 const TCSBRK: u32 = 0x5409;
 const TCXONC: u32 = 0x540a;
 const TCFLSH: u32 = 0x540b;
-const TIOCSCTTY: u32 = 0x540e;
-const TIOCGPGRP: u32 = 0x540f;
-const TIOCSPGRP: u32 = 0x5410;
 const TIOCSTI: u32 = 0x5412;
 const TIOCGWINSZ: u32 = 0x5413;
 const TIOCSWINSZ: u32 = 0x5414;
-const TIOCNOTTY: u32 = 0x5422;
 const TCSBRKP: u32 = 0x5425;
-const TIOCGSID: u32 = 0x5429;
 const TCGETS2: u32 = 0x802c_542a;
 const TCSETS2: u32 = 0x402c_542b;
 const TCSETSW2: u32 = 0x402c_542c;
@@ -127,8 +123,7 @@ pub(super) fn ioctl(
     arg: u64,
 ) -> SysResult<u64> {
     let addr = UserAddr(arg);
-    let check_write = || console.map_or(Ok(()), |console| console.check_access(true));
-    let jobs = || console.ok_or(Errno::ENOTTY)?.job_control();
+    let check_write = || console.map_or(Ok(()), |console| console.check_access(Signal::SIGTTOU));
     match cmd {
         TCGETS => {
             let termios = tcgetattr(fd).map_err(host_error)?;
@@ -193,16 +188,6 @@ pub(super) fn ioctl(
             let count = rustix::io::ioctl_fionread(fd).map_err(host_error)?;
             mm.write(addr, &i32::try_from(count).unwrap_or(i32::MAX))?;
         }
-        TIOCGPGRP => mm.write(addr, &jobs()?.foreground_pgrp()?)?,
-        TIOCSPGRP => {
-            let jobs = jobs()?;
-            let pgrp: i32 = mm.read(addr)?;
-            jobs.check_access(true)?;
-            jobs.set_foreground_pgrp(pgrp)?;
-        }
-        TIOCGSID => mm.write(addr, &jobs()?.session()?)?,
-        TIOCSCTTY => jobs()?.acquire(arg == 1)?,
-        TIOCNOTTY => jobs()?.release()?,
         // As with /proc/sys/dev/tty/legacy_tiocsti at 0.
         TIOCSTI => return Err(Errno::EIO),
         _ => return Err(Errno::ENOTTY),

@@ -55,7 +55,7 @@ impl Kernel {
     /// A signal from outside of the sandbox: to the console's foreground process group, or to
     /// the first process where there is none.
     pub fn signal_foreground(&self, signal: Signal) {
-        let pgrp = self.console_pgrp.load(std::sync::atomic::Ordering::Relaxed);
+        let pgrp = self.console.foreground();
         let known = pgrp > 0 && self.processes.lock().members(pgrp).next().is_some();
         if known {
             return self.signal_process_group(pgrp, signal);

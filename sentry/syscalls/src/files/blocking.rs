@@ -60,7 +60,7 @@ fn deadline(file: &OpenFile, events: PollEvents) -> Option<Instant> {
 
 /// EINTR from a file means that it sent the caller a signal instead (a terminal, to a task in the
 /// background): the call is made again afterwards.
-fn restartable<R>(result: SysResult<R>) -> CallResult<R> {
+pub(super) fn restartable<R>(result: SysResult<R>) -> CallResult<R> {
     result.map_err(|errno| match errno {
         Errno::EINTR => SysError::Restart(Restart::IfAllowed),
         errno => errno.into(),

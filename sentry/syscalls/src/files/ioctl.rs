@@ -1,5 +1,6 @@
 //! ioctl(2): the generic ones; others are the file's.
 
+use super::blocking::restartable;
 use super::fcntl::set_flags;
 use crate::args::Flags;
 use abi::file::{FileType, OpenFlags};
@@ -50,7 +51,10 @@ pub(crate) fn ioctl(cx: &mut TaskContext<'_>, fd: Fd, cmd: Flags, arg: u64) -> C
             let size = file.path().inode().attr()?.blksize;
             cx.write(addr, &size)?;
         }
-        _ => return Ok(file.ops().ioctl(&file, &cx.mm(), cmd, arg)?),
+        _ => {
+            let result = file.ops().ioctl(&file, &cx.mm(), cmd, arg);
+            return restartable(result);
+        }
     }
     Ok(0)
 }

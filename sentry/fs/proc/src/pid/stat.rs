@@ -2,10 +2,9 @@
 
 use super::{Live, access};
 use abi::{PAGE_SIZE, SysResult};
-use kernel::Resource;
+use kernel::{Resource, Terminal};
 use kernel::time::NANOS_PER_TICK;
 use mm::{ImageLayout, Usage};
-use std::sync::atomic::Ordering;
 
 /// The fields of `stat` that are not always the same; proc_pid_stat(5) describes them.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +51,7 @@ pub(super) fn stat(live: &Live) -> SysResult<Vec<u8>> {
         true => live.group.children_times(),
         false => (0, 0),
     };
-    let terminal = live.proc.options.terminal.filter(|_| live.has_tty);
+    let terminal = live.tty.as_deref();
     let mut stat = Stat {
         pid: live.tid,
         comm: live.comm(),
@@ -60,8 +59,10 @@ pub(super) fn stat(live: &Live) -> SysResult<Vec<u8>> {
         ppid: live.parent,
         pgrp: live.pgid,
         session: live.sid,
-        tty_nr: terminal.map_or(0, |rdev| tty_nr(abi::stat::major(rdev), abi::stat::minor(rdev))),
-        tpgid: terminal.map_or(-1, |_| live.kernel.console_pgrp.load(Ordering::Relaxed)),
+        tty_nr: terminal.map_or(0, |terminal| {
+            tty_nr(abi::stat::major(terminal.rdev()), abi::stat::minor(terminal.rdev()))
+        }),
+        tpgid: terminal.map_or(-1, Terminal::foreground),
         flags: if live.task.is_some() { PF_RANDOMIZE } else { PF_RANDOMIZE | PF_EXITING },
         utime: user / NANOS_PER_TICK,
         stime: system / NANOS_PER_TICK,

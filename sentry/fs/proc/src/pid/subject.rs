@@ -5,7 +5,7 @@ use crate::proc::Proc;
 use abi::time::Timespec;
 use abi::{Errno, SysResult};
 use kernel::process::Process;
-use kernel::{Kernel, Pid, Task, ThreadGroup, WaitStatus};
+use kernel::{Kernel, Pid, Task, Terminal, ThreadGroup, WaitStatus};
 use mm::MemoryManager;
 use std::sync::{Arc, Weak};
 use vfs::Attr;
@@ -21,7 +21,6 @@ pub(crate) struct Subject {
 
 /// A process or a thread as it is at one moment.
 pub(crate) struct Live {
-    pub proc: Arc<Proc>,
     pub kernel: Arc<Kernel>,
     pub group: Arc<ThreadGroup>,
     /// None where the thread has ended, but is still to be waited for.
@@ -32,7 +31,7 @@ pub(crate) struct Live {
     pub parent: Pid,
     pub pgid: Pid,
     pub sid: Pid,
-    pub has_tty: bool,
+    pub tty: Option<Arc<Terminal>>,
     pub exit_signal: i32,
     pub threads: usize,
     /// How it ended.
@@ -122,7 +121,6 @@ impl Subject {
             None => process.zombie.or(process.leader_status),
         };
         Some(Live {
-            proc: self.proc.clone(),
             kernel: kernel.clone(),
             group: process.group.clone(),
             task,
@@ -131,7 +129,7 @@ impl Subject {
             parent: process.parent,
             pgid: process.pgid,
             sid: process.sid,
-            has_tty: process.has_tty,
+            tty: process.tty.clone(),
             exit_signal: process.exit_signal,
             threads: process.tasks.len().max(1),
             ended,

@@ -49,7 +49,7 @@ fn a_process_sees_itself() {
             assert_eq!(field(&status, name), value, "{name}");
         }
         let stat = text(task, "/proc/self/stat").unwrap();
-        assert!(stat.starts_with("2 (prog) R 1 2 2 34816 2 "), "{stat}");
+        assert!(stat.starts_with("2 (prog) R 1 2 2 1281 2 "), "{stat}");
         let maps = text(task, "/proc/self/maps").unwrap();
         assert!(maps.contains("r-xp") && maps.contains(" /bin/prog\n"), "{maps}");
         assert!(maps.contains("[stack]\n"), "{maps}");

@@ -137,7 +137,7 @@ impl Sandbox {
         let flags = OpenFlags::WRONLY | OpenFlags::CREAT;
         let file = paths.open(b"/bin/prog", flags, 0o755).unwrap();
         assert_eq!(file.write(&program()).unwrap(), 4096);
-        let options = ProcOptions { terminal: Some(34816), ..ProcOptions::default() };
+        let options = ProcOptions::default();
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let proc = Mount::new(procfs::ProcFs::new(kernel, options), flags);
         table.attach(proc, &paths.walk(b"/proc", WalkFlags::empty()).unwrap()).unwrap();
