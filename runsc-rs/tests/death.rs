@@ -4,52 +4,41 @@
 
 mod common;
 
-use common::{Caller, Process, Running, callers};
+use common::{Caller, Process, Running, callers, shared_dir};
 use std::time::Duration;
 
-/// The promise. Checked on the best of a few tries: a busy machine is no failure of ours.
-const AT_ONCE: Duration = Duration::from_millis(100);
-const TRIES: usize = 5;
+/// The promise is 100 ms; it is measured and printed. On a busy machine this is a failure.
+const MUCH_TOO_LONG: Duration = Duration::from_secs(2);
 
 fn mounts() -> String {
     std::fs::read_to_string("/proc/self/mountinfo").unwrap()
 }
 
-/// Kills something, and checks the end.
-fn kill_and_check(
-    caller: Caller,
-    signal: i32,
-    victim: impl Fn(&Running) -> Process,
-    status: &[i32],
-    words: &str,
-) {
+/// Kills something with SIGKILL, and checks the end: the words, and that nothing is left.
+fn kill_and_check(caller: Caller, what: &str, victim: impl Fn(&Running) -> Process, words: &str) {
+    let dir = shared_dir("death");
     let mounts_before = mounts();
-    let mut best = Duration::MAX;
-    for _ in 0..TRIES {
-        let running = Running::start(caller, &[]);
-        let processes = running.processes();
-        assert!(processes.len() >= 3, "{processes:?}");
-        victim(&running).kill(signal);
-        let (code, said, took) = running.end();
-        assert!(status.contains(&code), "{code}: {said}");
-        assert!(said.contains(words), "{said}");
-        for process in &processes {
-            assert!(!process.lives(), "{process:?} is left");
-        }
-        best = best.min(took);
-        if best < AT_ONCE {
-            break;
-        }
+    let running = Running::start(caller, &["--rw", dir.to_str().unwrap()]);
+    let processes = running.processes();
+    assert!(processes.len() >= 3, "{processes:?}");
+    victim(&running).kill(libc::SIGKILL);
+    let (code, said, took) = running.end();
+    eprintln!("{what} of {caller:?}: {took:?}");
+    assert_eq!(code, 125, "{said}");
+    assert!(said.contains(words), "{said}");
+    assert!(took < MUCH_TOO_LONG, "it took {took:?}");
+    for process in &processes {
+        assert!(!process.lives(), "{process:?} is left");
     }
-    assert!(best < AT_ONCE, "it took {best:?}");
     assert_eq!(mounts(), mounts_before);
+    assert_eq!(std::fs::read_dir(&*dir).unwrap().count(), 0);
 }
 
 #[test]
 fn of_the_sentry() {
     for caller in callers() {
         let sentry = |running: &Running| running.sentry.clone();
-        kill_and_check(caller, 9, sentry, &[125], "the sentry process was killed by signal 9");
+        kill_and_check(caller, "sentry", sentry, "the sentry process was killed by signal 9");
     }
 }
 
@@ -57,7 +46,19 @@ fn of_the_sentry() {
 fn of_the_gofer() {
     for caller in callers() {
         let gofer = |running: &Running| running.gofer.clone();
-        kill_and_check(caller, 9, gofer, &[125], "sandbox: ");
+        kill_and_check(caller, "gofer", gofer, "sandbox: ");
+    }
+}
+
+/// The guest sleeps meanwhile: nothing of it would run into the gap by itself.
+#[test]
+fn of_a_stub_or_of_what_makes_them() {
+    for caller in callers() {
+        let count = Running::start(caller, &[]).stubs().len();
+        for index in 0..count {
+            let stub = |running: &Running| running.stubs().swap_remove(index);
+            kill_and_check(caller, &format!("stub {index} of {count}"), stub, "sandbox: ");
+        }
     }
 }
 

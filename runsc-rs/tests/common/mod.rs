@@ -5,6 +5,8 @@
 // A test's helper fails as a test does; clippy knows only functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod native;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -177,23 +179,14 @@ impl Running {
 
     /// All processes beneath the front end.
     pub fn processes(&self) -> Vec<Process> {
-        let all = Process::all();
-        let mut found: Vec<Process> = Vec::new();
-        let mut parents = vec![self.front_end()];
-        while let Some(parent) = parents.pop() {
-            for process in all.iter().filter(|process| process.parent() == Some(parent)) {
-                parents.push(process.pid);
-                found.push(process.clone());
-            }
-        }
-        found
+        Process::beneath(self.front_end())
     }
 
-    /// A stub: a process beneath the sentry.
-    pub fn stub(&self) -> Process {
-        let all = Process::all();
-        let stub = all.into_iter().rfind(|other| other.parent() == Some(self.sentry.pid));
-        stub.expect("no stub")
+    /// The processes beneath the sentry: what makes the stubs, and the stubs.
+    pub fn stubs(&self) -> Vec<Process> {
+        let stubs = Process::beneath(self.sentry.pid);
+        assert!(!stubs.is_empty(), "no stubs");
+        stubs
     }
 
     /// Waits for its end: exit status, what it said, how long it took.
@@ -225,6 +218,20 @@ impl Process {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter_map(Process::find).collect()
+    }
+
+    /// All processes that this one has started, and those that they have started.
+    pub fn beneath(pid: i32) -> Vec<Process> {
+        let all = Process::all();
+        let mut found: Vec<Process> = Vec::new();
+        let mut parents = vec![pid];
+        while let Some(parent) = parents.pop() {
+            for process in all.iter().filter(|process| process.parent() == Some(parent)) {
+                parents.push(process.pid);
+                found.push(process.clone());
+            }
+        }
+        found
     }
 
     fn find(pid: i32) -> Option<Process> {
@@ -305,6 +312,13 @@ impl Process {
 
     pub fn mounts(&self) -> String {
         fs::read_to_string(self.path("mountinfo")).unwrap()
+    }
+
+    /// Is this descriptor of a file to be read only?
+    pub fn is_open_to_read(&self, number: &str) -> bool {
+        let text = fs::read_to_string(self.path("fdinfo").join(number)).unwrap();
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        i32::from_str_radix(flags, 8).unwrap() & libc::O_ACCMODE == libc::O_RDONLY
     }
 
     /// Its open files: number and name.
