@@ -12,6 +12,7 @@ use abi::signal::SigSet;
 use abi::{Errno, SysResult, UserAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use vfs::Fd;
 
 /// What clone(2) and clone3(2) ask for, in one form.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +56,11 @@ impl CloneRequest {
             || has(CloneFlags::NEWNS | CloneFlags::FS)
             || has(CloneFlags::NEWUSER | CloneFlags::FS)
             || has(CloneFlags::PIDFD | CloneFlags::DETACHED)
-            || has(CloneFlags::PIDFD | CloneFlags::PARENT_SETTID)
+            || has(CloneFlags::PIDFD | CloneFlags::THREAD)
         {
             return Err(Errno::EINVAL);
         }
-        if self.flags.intersects(NAMESPACES | CloneFlags::PIDFD | CloneFlags::INTO_CGROUP) {
+        if self.flags.intersects(NAMESPACES | CloneFlags::INTO_CGROUP) {
             return Err(Errno::EINVAL);
         }
         Ok(())
@@ -68,8 +69,13 @@ impl CloneRequest {
 
 impl TaskContext<'_> {
     /// Makes a child task as `request` says; returns its id. With CLONE_VFORK, only when the child
-    /// has let go of the memory.
-    pub fn clone_task(&mut self, request: &CloneRequest) -> CallResult<Pid> {
+    /// has let go of the memory. `pidfd` opens the descriptor of CLONE_PIDFD, and tells the caller
+    /// which it is: after all that is likely to fail, and before the child runs.
+    pub fn clone_task(
+        &mut self,
+        request: &CloneRequest,
+        pidfd: impl FnOnce(&TaskContext<'_>, &Arc<ThreadGroup>) -> SysResult<Fd>,
+    ) -> CallResult<Pid> {
         request.check()?;
         let flags = request.flags;
         let caller = self.task.clone();
@@ -132,8 +138,19 @@ impl TaskContext<'_> {
             *child.vfork_done.lock() = Some(done.clone());
             done
         });
-        if let Err(errno) = self.start_child(&child, request) {
-            // It never ran: no trace of it stays.
+        let opened = match flags.contains(CloneFlags::PIDFD) {
+            true => pidfd(self, child.group()).map(Some),
+            false => Ok(None),
+        };
+        let started = opened.and_then(|pidfd| {
+            self.start_child(&child, request).inspect_err(|_| {
+                let file = pidfd.and_then(|fd| self.files().remove(fd).ok());
+                drop(file);
+            })
+        });
+        if let Err(errno) = started {
+            // It never ran: no trace of it stays, and nobody waits for it to stop.
+            child.note_entry();
             let mut table = kernel.processes.lock();
             table.remove_task(&child);
             if !is_thread {
@@ -211,6 +228,7 @@ fn child_group(caller: &Arc<Task>, pid: Pid, flags: CloneFlags) -> Arc<ThreadGro
     };
     copy(&group.dumpable, &parent.dumpable);
     copy(&group.oom_score_adj, &parent.oom_score_adj);
+    group.membarrier.store(parent.membarrier.load(Ordering::Relaxed), Ordering::Relaxed);
     group.personality.store(parent.personality.load(Ordering::Relaxed), Ordering::Relaxed);
     group.set_exe(parent.exe());
     group

@@ -18,9 +18,13 @@ impl Guest for TaskGuest {
     fn handle(&self, thread: &mut ThreadContext, event: Event) -> Next {
         let task = &self.0;
         task.clock.enter_kernel();
+        task.note_entry();
         let next = with_current(task, || handle(task, thread, event));
         match next {
-            Next::Resume => task.clock.leave_kernel(),
+            Next::Resume => {
+                task.clock.leave_kernel();
+                task.border.leave_kernel();
+            }
             Next::Exit => clear_current(),
         }
         next

@@ -70,9 +70,23 @@ impl Task {
         decided
     }
 
+    /// reboot(2) from inside: the first process ends by `signal`, and everything with it.
+    pub fn end_sandbox(self: &Arc<Task>, signal: Signal) {
+        let first = {
+            let table = self.kernel().processes.lock();
+            table.process(crate::init::FIRST).and_then(|process| process.tasks.first().cloned())
+        };
+        let status = WaitStatus::Signaled { signal, core: false };
+        match first {
+            Some(first) => drop(first.exit_group(status)),
+            // It is on its way out already.
+            None => drop(self.exit_group(status)),
+        }
+    }
+
     /// Ends this task. `status` is how, should it be the last of its process.
     pub(crate) fn exit(self: &Arc<Task>, status: WaitStatus) {
-        self.exit_robust_list();
+        self.release_futexes(true);
         self.release_memory(true);
         // The last user of a table closes what is in it.
         drop(self.set_files(vfs::FdTable::new()));
@@ -153,6 +167,7 @@ impl Kernel {
         }
         group.timers.cancel();
         group.set_exe(None);
+        group.set_ended();
         self.end_process(&mut table, pid);
     }
 

@@ -5,9 +5,10 @@ use crate::limits::Limits;
 use crate::process::Pid;
 use crate::signal::{PendingQueue, SignalActions};
 use crate::time::ProcessTimers;
+use abi::file::PollEvents;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 use wait::WaitQueue;
 
@@ -21,6 +22,13 @@ pub struct ThreadGroup {
     limits: Limits,
     /// A child changed state, or a signal came that signalfd may want.
     pub(crate) child_events: WaitQueue,
+    /// Notified with POLLIN when the process has ended, and with POLLHUP when it has been waited
+    /// for: pidfds wait here.
+    pub exit_events: WaitQueue,
+    /// How far gone it is: one of [`ALIVE`], [`ENDED`], [`REAPED`].
+    lifetime: AtomicU8,
+    /// The commands of membarrier(2) that the process registered for.
+    pub(crate) membarrier: AtomicU32,
     /// Notified when a signal is queued, for signalfd(2).
     pub signal_events: WaitQueue,
     pub(crate) timers: ProcessTimers,
@@ -46,6 +54,11 @@ pub struct ThreadGroup {
     exe: RwLock<Option<vfs::Path>>,
 }
 
+/// The states of [`ThreadGroup`] `lifetime`.
+const ALIVE: u8 = 0;
+const ENDED: u8 = 1;
+const REAPED: u8 = 2;
+
 /// Signals to the process as a whole, and the states that signals cause.
 #[derive(Default)]
 pub(crate) struct GroupSignals {
@@ -68,6 +81,9 @@ impl ThreadGroup {
             signals: Mutex::default(),
             limits,
             child_events: WaitQueue::new(),
+            exit_events: WaitQueue::new(),
+            lifetime: AtomicU8::new(ALIVE),
+            membarrier: AtomicU32::new(0),
             signal_events: WaitQueue::new(),
             timers: ProcessTimers::default(),
             start: Instant::now(),
@@ -121,6 +137,29 @@ impl ThreadGroup {
     /// Is the process stopped by job control, as /proc/PID/stat shows it?
     pub fn is_stopped(&self) -> bool {
         self.signals.lock().stop.is_some()
+    }
+
+    /// All its threads have ended, and the process table says so.
+    pub(crate) fn set_ended(&self) {
+        self.lifetime.store(ENDED, Ordering::SeqCst);
+        self.exit_events.notify((PollEvents::IN | PollEvents::RDNORM).bits());
+    }
+
+    /// It is gone from the process table.
+    pub(crate) fn set_reaped(&self) {
+        self.lifetime.store(REAPED, Ordering::SeqCst);
+        let events = PollEvents::IN | PollEvents::RDNORM | PollEvents::HUP;
+        self.exit_events.notify(events.bits());
+    }
+
+    /// Have all its threads ended?
+    pub fn has_ended(&self) -> bool {
+        self.lifetime.load(Ordering::SeqCst) != ALIVE
+    }
+
+    /// Has it been waited for, so that its id may be another's by now?
+    pub fn is_reaped(&self) -> bool {
+        self.lifetime.load(Ordering::SeqCst) == REAPED
     }
 
     /// Changes in the state of children: wait4(2) waits here.

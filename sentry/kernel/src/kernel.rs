@@ -41,6 +41,8 @@ pub struct Kernel {
     pub processes: Processes,
     /// Those who wait on futexes.
     pub futexes: Futexes,
+    /// Where membarrier(2) waits for other threads.
+    pub(crate) barriers: wait::WaitQueue,
     /// The timer service.
     pub timers: Timers,
     /// uname(2)'s nodename and domainname.
@@ -83,6 +85,7 @@ impl Kernel {
             config,
             processes: Processes::default(),
             futexes: Futexes::default(),
+            barriers: wait::WaitQueue::new(),
             timers: Timers::new(),
             uts: RwLock::new(uts),
             boot: Instant::now(),

@@ -9,7 +9,8 @@
 //! state of a blocked call on a handler's stack that a restart would need.
 //!
 //! Lock order (outermost first): the process table ([`process::Processes`]); a group's signal state;
-//! a task's signal state; futex buckets; then those of `mm` and `vfs`. A wait queue's lock is a leaf.
+//! a task's signal state; futex buckets; the table of PI futexes; then those of `mm` and `vfs`. A
+//! wait queue's lock is a leaf.
 //!
 //! Start reading in `entry.rs`, then `task.rs`.
 
@@ -27,6 +28,7 @@ mod group;
 mod init;
 mod kernel;
 mod limits;
+mod membarrier;
 pub mod process;
 pub mod signal;
 mod task;

@@ -145,6 +145,7 @@ impl Table {
         if let Some(parent) = self.processes.get_mut(&process.parent) {
             parent.children.retain(|child| *child != pid);
         }
+        process.group.set_reaped();
         Some(process)
     }
 

@@ -41,9 +41,13 @@ pub struct Task {
     pub(crate) robust_list: AtomicU64,
     /// PR_SET_PDEATHSIG.
     pub(crate) parent_death_signal: AtomicI32,
+    /// The PI futexes that it owns.
+    pub(crate) pi_owner: crate::futex::pi::PiOwner,
     /// What the parent in vfork(2) waits for.
     pub(crate) vfork_done: Mutex<Option<Arc<Completion>>>,
     pub(crate) restart_block: Mutex<Option<RestartBlock>>,
+    /// Which side of the border it is on, for membarrier(2).
+    pub(crate) border: crate::membarrier::Border,
     /// CPU time.
     pub clock: CpuClock,
 }
@@ -105,8 +109,10 @@ impl Task {
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             parent_death_signal: AtomicI32::new(0),
+            pi_owner: Default::default(),
             vfork_done: Mutex::new(None),
             restart_block: Mutex::new(None),
+            border: Default::default(),
             clock: CpuClock::default(),
         })
     }

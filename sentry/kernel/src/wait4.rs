@@ -3,6 +3,7 @@
 
 use crate::error::{CallResult, Restart, SysError};
 use crate::exit::WaitStatus;
+use crate::group::ThreadGroup;
 use crate::process::{Pid, Process, Table};
 use crate::task::Task;
 use abi::signal::Signal;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Which children.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Which {
     /// All.
     Any,
@@ -19,6 +20,8 @@ pub enum Which {
     Pid(Pid),
     /// Those in this process group.
     Group(Pid),
+    /// This one, by a pidfd: another process with its id does not count.
+    Process(Arc<ThreadGroup>),
 }
 
 bitflags::bitflags! {
@@ -89,19 +92,18 @@ impl Task {
     ) -> CallResult<Option<Waited>> {
         let queue = self.group().child_events.clone();
         let nohang = options.contains(WaitOptions::NOHANG);
-        let found = self.block_on(&[(&queue, 1)], None, || {
-            match self.find_child(which, options) {
+        let found =
+            self.block_on(&[(&queue, 1)], None, || match self.find_child(&which, options) {
                 Ok(None) if !nohang => None,
                 other => Some(other),
-            }
-        });
+            });
         match found {
             Ok(result) => result.map_err(SysError::from),
             Err(_) => Err(SysError::Restart(Restart::IfAllowed)),
         }
     }
 
-    fn find_child(&self, which: Which, options: WaitOptions) -> SysResult<Option<Waited>> {
+    fn find_child(&self, which: &Which, options: WaitOptions) -> SysResult<Option<Waited>> {
         let mut table = self.kernel().processes.lock();
         let own = table.process(self.group().pid()).ok_or(Errno::ECHILD)?;
         let children = own.children.clone();
@@ -160,11 +162,12 @@ impl Task {
     }
 }
 
-fn matches(child: &Process, which: Which, options: WaitOptions) -> bool {
+fn matches(child: &Process, which: &Which, options: WaitOptions) -> bool {
     let chosen = match which {
         Which::Any => true,
-        Which::Pid(pid) => child.group.pid() == pid,
-        Which::Group(pgid) => child.pgid == pgid,
+        Which::Pid(pid) => child.group.pid() == *pid,
+        Which::Group(pgid) => child.pgid == *pgid,
+        Which::Process(group) => Arc::ptr_eq(&child.group, group),
     };
     // A "clone child" is one whose end sends another signal than SIGCHLD.
     let is_clone = child.exit_signal != libc::SIGCHLD;

@@ -108,7 +108,7 @@ impl TaskContext<'_> {
     fn switch_to(&mut self, image: Image) {
         let task = self.task;
         let group = task.group();
-        task.exit_robust_list();
+        task.release_futexes(false);
         task.release_memory(false);
         let old = task.set_mm(image.mm.clone());
         self.kernel().release_mm(task, old);
@@ -135,6 +135,7 @@ impl TaskContext<'_> {
         task.set_comm(image.comm);
         group.set_exe(Some(image.exe));
         group.did_exec.store(true, Ordering::Relaxed);
+        group.membarrier.store(0, Ordering::Relaxed);
         if image.privileged {
             task.set_parent_death_signal(0);
         }

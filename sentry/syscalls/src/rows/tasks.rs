@@ -33,13 +33,13 @@ rows! {
         => time::setitimer, Partial, "arming ITIMER_VIRTUAL or ITIMER_PROF is EINVAL";
     39 getpid() => process::getpid, Full;
     56 clone(flags: u64, stack: UserAddr, parent_tid: UserAddr, child_tid: UserAddr, tls: u64)
-        => process::clone, Partial, "namespaces, CLONE_PIDFD and CLONE_INTO_CGROUP are EINVAL";
+        => process::clone, Partial, "namespaces, CLONE_INTO_CGROUP, and CLONE_PIDFD for a thread are EINVAL";
     57 fork() => process::fork, Full;
     58 vfork() => process::vfork, Full;
     59 execve(path: UserStr, argv: UserAddr, envp: UserAddr) => exec::execve, Partial, "no file capabilities";
     60 exit(code: i32) => process::exit, Full;
     61 wait4(pid: i32, status: UserAddr, options: Flags, usage: UserAddr) => process::wait4, Full;
-    62 kill(pid: i32, signal: i32) => signal::kill, Full;
+    62 kill(pid: i32, signal: i32) => send::kill, Full;
     63 uname(buf: UserAddr) => system::uname, Full;
     96 gettimeofday(time: UserAddr, zone: UserAddr) => time::gettimeofday, Full;
     97 getrlimit(resource: u32, limit: UserAddr) => limits::getrlimit, Full;
@@ -77,7 +77,7 @@ rows! {
     127 rt_sigpending(set: UserAddr, size: usize) => signal::rt_sigpending, Full;
     128 rt_sigtimedwait(set: UserAddr, info: UserAddr, timeout: UserAddr, size: usize)
         => signal::rt_sigtimedwait, Full;
-    129 rt_sigqueueinfo(pid: i32, signal: i32, info: UserAddr) => signal::rt_sigqueueinfo, Full;
+    129 rt_sigqueueinfo(pid: i32, signal: i32, info: UserAddr) => send::rt_sigqueueinfo, Full;
     130 rt_sigsuspend(set: UserAddr, size: usize) => signal::rt_sigsuspend, Full;
     131 sigaltstack(new: UserAddr, old: UserAddr) => signal::sigaltstack, Full;
     135 personality(persona: u32)
@@ -98,20 +98,31 @@ rows! {
     150 munlock(addr: UserAddr, len: u64) => memory::munlock, Partial, "state and limit only";
     151 mlockall(flags: i32) => memory::mlockall, Partial, "state and limit only";
     152 munlockall() => memory::munlockall, Partial, "state and limit only";
+    153 vhangup() => privileged::refused, Partial, "always EPERM";
     157 prctl(option: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64)
         => prctl::prctl, Partial, "names, death signal, capabilities, securebits, no_new_privs, subreaper, PR_SET_VMA; others are EINVAL";
     158 arch_prctl(code: i32, addr: u64) => system::arch_prctl, Partial, "FS and GS only";
     160 setrlimit(resource: u32, limit: UserAddr)
         => limits::setrlimit, Partial, "RLIMIT_CPU, RLIMIT_RSS, RLIMIT_RTTIME are not enforced";
+    163 acct() => privileged::refused, Partial, "always EPERM";
     164 settimeofday(time: UserAddr, zone: UserAddr)
         => time::settimeofday, Partial, "EPERM: the clock is the host's";
+    167 swapon(path: UserAddr, flags: Flags) => privileged::swapon, Partial, "always EPERM";
+    168 swapoff() => privileged::refused, Partial, "always EPERM";
+    169 reboot(magic: u32, magic2: u32, command: u32)
+        => privileged::reboot, Partial, "ends the sandbox; what is not a halt or a restart is EINVAL";
     170 sethostname(name: UserAddr, len: i32) => system::sethostname, Full;
     171 setdomainname(name: UserAddr, len: i32) => system::setdomainname, Full;
+    172 iopl(level: u32) => privileged::iopl, Partial, "levels above 0 are EPERM";
+    173 ioperm(from: u64, count: u64, on: i32)
+        => privileged::ioperm, Partial, "EPERM, but to give up a port";
+    175 init_module() => privileged::refused, Partial, "always EPERM";
+    176 delete_module() => privileged::refused, Partial, "always EPERM";
     186 gettid() => process::gettid, Full;
-    200 tkill(tid: i32, signal: i32) => signal::tkill, Full;
+    200 tkill(tid: i32, signal: i32) => send::tkill, Full;
     201 time(at: UserAddr) => time::time, Full;
     202 futex(addr: UserAddr, op: Flags, value: u32, timeout: u64, addr2: UserAddr, value3: u32)
-        => futex::futex, Partial, "the PI operations and FUTEX_FD are ENOSYS";
+        => futex::futex, Partial, "PI locks go to the longest waiting, as there are no priorities; FUTEX_FD is ENOSYS";
     203 sched_setaffinity(tid: i32, size: u32, mask: UserAddr)
         => schedule::sched_setaffinity, Stub, "checked and forgotten";
     204 sched_getaffinity(tid: i32, size: u32, mask: UserAddr)
@@ -125,9 +136,10 @@ rows! {
     230 clock_nanosleep(clock: i32, flags: Flags, time: UserAddr, rest: UserAddr)
         => time::clock_nanosleep, Partial, "CPU-time clocks are EOPNOTSUPP";
     231 exit_group(code: i32) => process::exit_group, Full;
-    234 tgkill(tgid: i32, tid: i32, signal: i32) => signal::tgkill, Full;
+    234 tgkill(tgid: i32, tid: i32, signal: i32) => send::tgkill, Full;
+    246 kexec_load() => privileged::refused, Partial, "always EPERM";
     247 waitid(kind: i32, id: i32, info: UserAddr, options: Flags, usage: UserAddr)
-        => process::waitid, Partial, "no pidfds";
+        => process::waitid, Full;
     251 ioprio_set(which: i32, who: i32, priority: Flags)
         => schedule::ioprio_set, Stub, "accepted and forgotten";
     252 ioprio_get(which: i32, who: i32) => schedule::ioprio_get, Partial, "always 0";
@@ -135,7 +147,7 @@ rows! {
     273 set_robust_list(head: UserAddr, size: usize) => futex::set_robust_list, Full;
     274 get_robust_list(tid: i32, head: UserAddr, size: UserAddr) => futex::get_robust_list, Full;
     297 rt_tgsigqueueinfo(tgid: i32, tid: i32, signal: i32, info: UserAddr)
-        => signal::rt_tgsigqueueinfo, Full;
+        => send::rt_tgsigqueueinfo, Full;
     302 prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr)
         => limits::prlimit64, Partial, "as setrlimit";
     309 getcpu(cpu: UserAddr, node: UserAddr) => schedule::getcpu, Full;
@@ -143,17 +155,35 @@ rows! {
         => memory::process_vm_readv, Full;
     311 process_vm_writev(pid: i32, local: UserAddr, local_count: u64, remote: UserAddr, remote_count: u64, flags: u64)
         => memory::process_vm_writev, Full;
+    312 kcmp(pid1: i32, pid2: i32, kind: i32, index1: u64, index2: u64)
+        => kcmp::kcmp, Partial, "KCMP_EPOLL_TFD is EINVAL";
+    313 finit_module() => privileged::refused, Partial, "always EPERM";
     317 seccomp(op: u32, flags: Flags, args: UserAddr)
         => credentials::seccomp, Partial, "EINVAL: guests cannot install filters yet";
     318 getrandom(buf: UserAddr, len: usize, flags: Flags) => system::getrandom, Full;
+    320 kexec_file_load() => privileged::refused, Partial, "always EPERM";
     322 execveat(dir: Fd, path: UserStr, argv: UserAddr, envp: UserAddr, flags: Flags)
         => exec::execveat, Partial, "no file capabilities";
-    324 membarrier(cmd: i32, flags: Flags, cpu: i32)
-        => memory::membarrier, Partial, "the query answers that no command is supported";
+    324 membarrier(cmd: u32, flags: Flags, cpu: i32)
+        => memory::membarrier, Partial, "the commands for rseq are EINVAL; SYNC_CORE is the host's way back to guest code";
     325 mlock2(addr: UserAddr, len: u64, flags: Flags)
         => memory::mlock2, Partial, "state and limit only";
     329 pkey_mprotect(addr: UserAddr, len: u64, prot: u64, key: i32)
         => memory::pkey_mprotect, Partial, "no protection keys: key -1 only";
+    424 pidfd_send_signal(fd: Fd, signal: i32, info: UserAddr, flags: Flags)
+        => pidfd::pidfd_send_signal, Partial, "PIDFD_SIGNAL_THREAD and _PROCESS_GROUP are EINVAL; a directory of /proc is EBADF";
+    434 pidfd_open(pid: i32, flags: Flags)
+        => pidfd::pidfd_open, Partial, "PIDFD_THREAD is EINVAL";
     435 clone3(args: UserAddr, size: usize)
         => process::clone3, Partial, "as clone; set_tid is EINVAL";
+    438 pidfd_getfd(pidfd: Fd, target: Fd, flags: Flags) => pidfd::pidfd_getfd, Full;
+    449 futex_waitv(entries: UserAddr, count: u32, flags: Flags, timeout: UserAddr, clock: i32)
+        => futex2::futex_waitv, Partial, "words of a NUMA node are EINVAL";
+    454 futex_wake(addr: UserAddr, mask: u64, count: i32, flags: Flags)
+        => futex2::futex_wake, Partial, "words of a NUMA node are EINVAL";
+    455 futex_wait(
+        addr: UserAddr, value: u64, mask: u64, flags: Flags, timeout: UserAddr, clock: i32
+    ) => futex2::futex_wait, Partial, "words of a NUMA node are EINVAL";
+    456 futex_requeue(entries: UserAddr, flags: Flags, wake: i32, limit: i32)
+        => futex2::futex_requeue, Partial, "words of a NUMA node are EINVAL";
 }

@@ -4,6 +4,7 @@ use crate::args::Flags;
 use abi::{Errno, SysResult, UserAddr};
 use kernel::{CallResult, Task, TaskContext};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use vfs::Credentials;
 use vfs::cred::Caps;
 
@@ -141,7 +142,12 @@ pub(crate) fn setreuid(cx: &mut TaskContext<'_>, real: u32, effective: u32) -> C
 }
 
 /// setresuid(2).
-pub(crate) fn setresuid(cx: &mut TaskContext<'_>, real: u32, effective: u32, saved: u32) -> CallResult {
+pub(crate) fn setresuid(
+    cx: &mut TaskContext<'_>,
+    real: u32,
+    effective: u32,
+    saved: u32,
+) -> CallResult {
     let old = cx.cred();
     let mut new = (*old).clone();
     let allowed = [old.uid, old.euid, old.suid];
@@ -206,7 +212,12 @@ pub(crate) fn setregid(cx: &mut TaskContext<'_>, real: u32, effective: u32) -> C
 }
 
 /// setresgid(2).
-pub(crate) fn setresgid(cx: &mut TaskContext<'_>, real: u32, effective: u32, saved: u32) -> CallResult {
+pub(crate) fn setresgid(
+    cx: &mut TaskContext<'_>,
+    real: u32,
+    effective: u32,
+    saved: u32,
+) -> CallResult {
     let old = cx.cred();
     let mut new = (*old).clone();
     let allowed = [old.gid, old.egid, old.sgid];
@@ -284,13 +295,22 @@ pub(crate) fn setgroups(cx: &mut TaskContext<'_>, size: i32, list: UserAddr) -> 
     Ok(0)
 }
 
-/// May `cred` look into (and at) another task: the rule of ptrace(2)'s access checks?
-pub(crate) fn may_inspect(cred: &Credentials, task: &Arc<Task>) -> bool {
-    let theirs = task.cred();
-    let ids = [theirs.uid, theirs.euid, theirs.suid].iter().all(|id| *id == cred.uid)
-        && [theirs.gid, theirs.egid, theirs.sgid].iter().all(|id| *id == cred.gid);
-    cred.has_cap(Caps::SYS_PTRACE)
-        || ids && theirs.permitted.0 & !cred.permitted.0 == 0
+/// May the caller look into (and at) another task: the rule of ptrace(2)'s access checks, by its
+/// real ids? EPERM.
+pub(super) fn check_inspect(cx: &TaskContext<'_>, task: &Arc<Task>) -> SysResult<()> {
+    /// SUID_DUMP_USER of prctl(2).
+    const DUMPABLE: i32 = 1;
+    let group = task.group();
+    let is_dumpable = group.dumpable.load(Ordering::Relaxed) == DUMPABLE;
+    let may = Arc::ptr_eq(cx.group(), group) || may_inspect(&cx.cred(), &task.cred(), is_dumpable);
+    if may { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+fn may_inspect(own: &Credentials, theirs: &Credentials, is_dumpable: bool) -> bool {
+    let ids = [theirs.uid, theirs.euid, theirs.suid].iter().all(|id| *id == own.uid)
+        && [theirs.gid, theirs.egid, theirs.sgid].iter().all(|id| *id == own.gid);
+    own.has_cap(Caps::SYS_PTRACE)
+        || ids && is_dumpable && theirs.permitted.0 & !own.permitted.0 == 0
 }
 
 /// _LINUX_CAPABILITY_VERSION_1, _2 and _3.

@@ -257,9 +257,7 @@ impl Areas {
         };
         let (local, remote) = (read(local, local_count)?, read(remote, remote_count)?);
         let task = cx.kernel().processes.lock().task(pid).cloned().ok_or(Errno::ESRCH)?;
-        if !super::credentials::may_inspect(&cx.cred(), &task) {
-            return Err(Errno::EPERM);
-        }
+        super::credentials::check_inspect(cx, &task)?;
         Ok(Areas { mm: task.mm(), local, remote })
     }
 
@@ -303,12 +301,15 @@ impl Areas {
     }
 }
 
-/// membarrier(2): every guest thread is a host thread that passes through the kernel's hands...
-/// only the query is answered.
-pub(crate) fn membarrier(cx: &mut TaskContext<'_>, cmd: i32, flags: Flags, cpu: i32) -> CallResult {
-    let _ = (cx, cpu);
-    if cmd == 0 && flags.0 == 0 {
-        return Ok(0);
+/// membarrier(2). The flag and the CPU are for commands that are not there.
+pub(crate) fn membarrier(
+    cx: &mut TaskContext<'_>,
+    cmd: u32,
+    flags: Flags,
+    _cpu: i32,
+) -> CallResult {
+    if flags.0 != 0 {
+        return Err(Errno::EINVAL.into());
     }
-    Err(Errno::EINVAL.into())
+    cx.task.membarrier(cmd)
 }

@@ -2,11 +2,12 @@
 
 use crate::args::Flags;
 use abi::process::{CloneArgs, CloneFlags, Rusage};
-use abi::signal::{SigInfo, Signal};
-use abi::{Errno, SysResult, UserAddr};
+use abi::signal::SigInfo;
+use abi::{Errno, UserAddr};
 use kernel::wait4::{WaitOptions, Waited, Which};
 use kernel::{CallResult, CloneRequest, Pid, TaskContext, WaitStatus};
 use std::time::Duration;
+use vfs::Fd;
 
 /// getpid(2).
 pub(crate) fn getpid(cx: &mut TaskContext<'_>) -> CallResult {
@@ -83,7 +84,7 @@ fn clone_with(cx: &mut TaskContext<'_>, flags: CloneFlags) -> CallResult {
         child_tid: UserAddr::NULL,
         tls: 0,
     };
-    Ok(cx.clone_task(&request)? as u64)
+    super::pidfd::clone_task(cx, &request, UserAddr::NULL)
 }
 
 /// CSIGNAL: where clone(2) has the exit signal.
@@ -107,7 +108,11 @@ pub(crate) fn clone(
         child_tid,
         tls,
     };
-    Ok(cx.clone_task(&request)? as u64)
+    // The pidfd has no argument of its own.
+    if request.flags.contains(CloneFlags::PIDFD | CloneFlags::PARENT_SETTID) {
+        return Err(Errno::EINVAL.into());
+    }
+    super::pidfd::clone_task(cx, &request, parent_tid)
 }
 
 /// clone3(2).
@@ -147,7 +152,11 @@ pub(crate) fn clone3(cx: &mut TaskContext<'_>, args: UserAddr, size: usize) -> C
         child_tid: UserAddr(args.child_tid),
         tls: args.tls,
     };
-    Ok(cx.clone_task(&request)? as u64)
+    let both = CloneFlags::PIDFD | CloneFlags::PARENT_SETTID;
+    if flags.contains(both) && args.pidfd == args.parent_tid {
+        return Err(Errno::EINVAL.into());
+    }
+    super::pidfd::clone_task(cx, &request, UserAddr(args.pidfd))
 }
 
 /// unshare(2): what processes share; namespaces are not there.
@@ -245,16 +254,25 @@ pub(crate) fn waitid(
     if !options.intersects(events) {
         return Err(Errno::EINVAL.into());
     }
+    let mut nonblocking = false;
     let which = match (kind, id) {
         (0, _) => Which::Any,
         (1, id) if id > 0 => Which::Pid(id),
         (2, 0) => Which::Group(own_group(cx)),
         (2, id) if id > 0 => Which::Group(id),
-        // P_PIDFD: there are no pidfds, so it cannot be one.
-        (3, id) if id >= 0 => return Err(Errno::EBADF.into()),
+        // P_PIDFD.
+        (3, id) if id >= 0 => {
+            let (group, is_nonblocking) = super::pidfd::process_of(cx, Fd(id))?;
+            nonblocking = is_nonblocking && !options.contains(WaitOptions::NOHANG);
+            Which::Process(group)
+        }
         _ => return Err(Errno::EINVAL.into()),
     };
-    let child = cx.task.wait_child(which, options)?;
+    let nohang = if nonblocking { WaitOptions::NOHANG } else { WaitOptions::empty() };
+    let child = cx.task.wait_child(which, options | nohang)?;
+    if nonblocking && child.is_none() {
+        return Err(Errno::EAGAIN.into());
+    }
     let filled = child.map_or_else(SigInfo::default, |child| {
         let (code, status) = child.event.to_siginfo();
         SigInfo::child(code, child.pid, child.uid, status, 0, 0)
@@ -274,12 +292,4 @@ pub(crate) fn waitid(
 pub(crate) fn set_tid_address(cx: &mut TaskContext<'_>, addr: UserAddr) -> CallResult {
     cx.task.set_clear_child_tid(addr.0);
     Ok(cx.task.tid() as u64)
-}
-
-/// A real signal, or None for 0, the probe.
-pub(super) fn signal_or_probe(number: i32) -> SysResult<Option<Signal>> {
-    match number {
-        0 => Ok(None),
-        number => Signal::new(number).map(Some),
-    }
 }

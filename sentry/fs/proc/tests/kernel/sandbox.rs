@@ -196,7 +196,7 @@ pub fn fork(cx: &mut TaskContext<'_>, flags: abi::process::CloneFlags) -> i32 {
         child_tid: abi::UserAddr::NULL,
         tls: 0,
     };
-    cx.clone_task(&request).unwrap()
+    cx.clone_task(&request, |_, _| Err(abi::Errno::EINVAL)).unwrap()
 }
 
 /// Runs `f` with the caller's root, directory and credentials.

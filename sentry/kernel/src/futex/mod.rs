@@ -1,7 +1,12 @@
-//! Futexes: futex(2), and the robust lists of exiting threads.
+//! Futexes: futex(2), futex_waitv(2), and what exiting threads do about them.
 //!
 //! A waiter sits in the bucket of its key's hash. Comparing the word and queueing happen under the
-//! bucket's lock, and so does waking; so no wake is lost.
+//! bucket's lock, and so does waking; so no wake is lost. PI futexes have a table of their own:
+//! `pi.rs`.
+
+pub(crate) mod pi;
+mod robust;
+mod waitv;
 
 use crate::error::{CallResult, Interrupted};
 use crate::task::Task;
@@ -13,7 +18,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use wait::{Wake, Waiter};
+use wait::{Waiter, Wake};
+
+use pi::{PiLocks, PiWaiter};
 
 /// FUTEX_BITSET_MATCH_ANY.
 pub const MATCH_ANY: u32 = u32::MAX;
@@ -33,6 +40,7 @@ type Bucket = HashMap<FutexKey, VecDeque<Arc<FutexWaiter>>>;
 /// All who wait on a futex.
 pub struct Futexes {
     buckets: [Mutex<Bucket>; BUCKETS],
+    pub(crate) pi: PiLocks,
     hasher: RandomState,
 }
 
@@ -41,12 +49,53 @@ struct FutexWaiter {
     woken: AtomicBool,
     /// Where it waits now; a requeue changes it. Changed with the bucket (both buckets) locked.
     key: Mutex<FutexKey>,
+    /// FUTEX_WAIT_REQUEUE_PI: the lock that it wants in the end. Such a one is never woken by
+    /// FUTEX_WAKE.
+    target: Option<Arc<PiWaiter>>,
     waiter: Arc<Waiter>,
+}
+
+impl FutexWaiter {
+    fn new(
+        task: &Task,
+        key: FutexKey,
+        bitset: u32,
+        target: Option<Arc<PiWaiter>>,
+    ) -> Arc<FutexWaiter> {
+        Arc::new(FutexWaiter {
+            bitset,
+            woken: AtomicBool::new(false),
+            key: Mutex::new(key),
+            target,
+            waiter: task.waiter.clone(),
+        })
+    }
+}
+
+/// A futex as a call names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// Where it is.
+    pub addr: UserAddr,
+    /// FUTEX_PRIVATE_FLAG: of this address space only.
+    pub private: bool,
+}
+
+impl Word {
+    /// What identifies it. EINVAL if it is not aligned; EFAULT.
+    fn key(&self, mm: &MemoryManager) -> SysResult<FutexKey> {
+        check_address(self.addr)?;
+        mm.futex_key(self.addr, self.private)
+    }
 }
 
 impl Default for Futexes {
     fn default() -> Futexes {
-        Futexes { buckets: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+        Futexes {
+            buckets: std::array::from_fn(|_| Mutex::default()),
+            pi: PiLocks::default(),
+            hasher: RandomState::new(),
+        }
     }
 }
 
@@ -73,7 +122,10 @@ impl Futexes {
             return Err(Errno::EINVAL);
         }
         let key = mm.futex_key(addr, private)?;
-        Ok(wake_in(&mut self.bucket(&key), &key, count, bitset))
+        if self.pi.holds(&key) {
+            return Err(Errno::EINVAL);
+        }
+        wake_in(&mut self.bucket(&key), &key, count, bitset)
     }
 
     /// Wakes one waiter of either kind: what the kernel itself does at thread exit.
@@ -84,27 +136,25 @@ impl Futexes {
 
     /// FUTEX_REQUEUE and FUTEX_CMP_REQUEUE: wakes `wake`, moves up to `limit` others to `to`.
     /// Returns how many were woken and moved. EAGAIN where the word is not `expected`.
-    #[allow(clippy::too_many_arguments)] // they are the call's
     pub fn requeue(
         &self,
         mm: &MemoryManager,
-        from: UserAddr,
-        to: UserAddr,
-        private: bool,
+        from: Word,
+        to: Word,
         wake: u32,
         limit: u32,
         expected: Option<u32>,
     ) -> SysResult<(u32, u32)> {
-        check_address(from)?;
-        check_address(to)?;
-        let from_key = mm.futex_key(from, private)?;
-        let to_key = mm.futex_key(to, private)?;
+        let (from_key, to_key) = (from.key(mm)?, to.key(mm)?);
+        if self.pi.holds(&from_key) {
+            return Err(Errno::EINVAL);
+        }
         let (a, b) = (self.index(&from_key), self.index(&to_key));
         // Two buckets are locked in order of their place.
         let mut first = self.buckets[a.min(b)].lock();
         let mut second = (a != b).then(|| self.buckets[a.max(b)].lock());
         if let Some(expected) = expected
-            && mm.load_u32(from)? != expected
+            && mm.load_u32(from.addr)? != expected
         {
             return Err(Errno::EAGAIN);
         }
@@ -114,7 +164,7 @@ impl Futexes {
                 (Some(second), false) => &mut **second,
                 _ => &mut *first,
             };
-            wake_in(bucket, &from_key, wake, MATCH_ANY)
+            wake_in(bucket, &from_key, wake, MATCH_ANY)?
         };
         if from_key == to_key {
             let waiting = first.get(&from_key).map_or(0, VecDeque::len);
@@ -127,11 +177,11 @@ impl Futexes {
                 _ => &mut *first,
             };
             if let Some(queue) = bucket.get_mut(&from_key) {
-                while moved.len() < limit as usize
-                    && let Some(waiter) = queue.pop_front()
-                {
-                    moved.push(waiter);
+                let count = queue.len().min(limit as usize);
+                if queue.iter().take(count).any(|waiter| waiter.target.is_some()) {
+                    return Err(Errno::EINVAL);
                 }
+                moved.extend(queue.drain(..count));
                 if queue.is_empty() {
                     bucket.remove(&from_key);
                 }
@@ -205,6 +255,23 @@ impl Futexes {
         Ok(woken)
     }
 
+    /// Puts the waiter into its queue, if the word holds `value`; else EAGAIN.
+    fn enqueue(
+        &self,
+        mm: &MemoryManager,
+        addr: UserAddr,
+        value: u32,
+        own: &Arc<FutexWaiter>,
+    ) -> SysResult<()> {
+        let key = *own.key.lock();
+        let mut bucket = self.bucket(&key);
+        if mm.load_u32(addr)? != value {
+            return Err(Errno::EAGAIN);
+        }
+        bucket.entry(key).or_default().push_back(own.clone());
+        Ok(())
+    }
+
     /// Takes the waiter out of its queue. False: it had been woken.
     fn leave(&self, waiter: &Arc<FutexWaiter>) -> bool {
         loop {
@@ -228,14 +295,18 @@ impl Futexes {
 }
 
 fn check_address(addr: UserAddr) -> SysResult<()> {
-    if addr.0 % 4 == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+    if addr.0.is_multiple_of(4) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-fn wake_in(bucket: &mut Bucket, key: &FutexKey, count: u32, bitset: u32) -> u32 {
-    let Some(queue) = bucket.get_mut(key) else { return 0 };
+/// EINVAL at one who waits for FUTEX_CMP_REQUEUE_PI.
+fn wake_in(bucket: &mut Bucket, key: &FutexKey, count: u32, bitset: u32) -> SysResult<u32> {
+    let Some(queue) = bucket.get_mut(key) else { return Ok(0) };
     let mut woken = 0;
     let mut at = 0;
     while woken < count && at < queue.len() {
+        if queue[at].target.is_some() {
+            return Err(Errno::EINVAL);
+        }
         if queue[at].bitset & bitset == 0 {
             at += 1;
             continue;
@@ -249,7 +320,7 @@ fn wake_in(bucket: &mut Bucket, key: &FutexKey, count: u32, bitset: u32) -> u32 
     if queue.is_empty() {
         bucket.remove(key);
     }
-    woken
+    Ok(woken)
 }
 
 impl Task {
@@ -270,86 +341,14 @@ impl Task {
         let mm = self.mm();
         let futexes = &self.kernel().futexes;
         let key = mm.futex_key(addr, private)?;
-        let own = Arc::new(FutexWaiter {
-            bitset,
-            woken: AtomicBool::new(false),
-            key: Mutex::new(key),
-            waiter: self.waiter.clone(),
-        });
-        {
-            let mut bucket = futexes.bucket(&key);
-            if mm.load_u32(addr)? != value {
-                return Err(Errno::EAGAIN.into());
-            }
-            bucket.entry(key).or_default().push_back(own.clone());
-        }
-        let result = self
-            .block_registered(deadline, || own.woken.load(Ordering::SeqCst).then_some(()));
+        let own = FutexWaiter::new(self, key, bitset, None);
+        futexes.enqueue(&mm, addr, value, &own)?;
+        let result =
+            self.block_registered(deadline, || own.woken.load(Ordering::SeqCst).then_some(()));
         // Woken and interrupted at once counts as woken.
         match result {
             Err(_) if !futexes.leave(&own) => Ok(Ok(())),
             other => Ok(other),
-        }
-    }
-
-    /// The robust futexes that the thread holds are marked and their waiters woken:
-    /// Documentation/locking/robust-futexes.rst.
-    pub(crate) fn exit_robust_list(self: &Arc<Task>) {
-        let head = self.robust_list.swap(0, Ordering::Relaxed);
-        if head != 0 {
-            // The list is the guest's: whatever is wrong with it is its own problem.
-            let _ = self.walk_robust_list(UserAddr(head));
-        }
-    }
-
-    fn walk_robust_list(self: &Arc<Task>, head: UserAddr) -> SysResult<()> {
-        let mm = self.mm();
-        let [first, offset, pending]: [u64; 3] = mm.read(head)?;
-        let mut entry = first;
-        for _ in 0..ROBUST_LIST_LIMIT {
-            let (at, is_pi) = (entry & !1, entry & 1 != 0);
-            if at == head.0 {
-                break;
-            }
-            // The next first: the memory of this one may go as soon as it is released.
-            let next = mm.read::<u64>(UserAddr(at));
-            if at != pending & !1 {
-                self.release_robust(&mm, UserAddr(at.wrapping_add(offset)), is_pi, false)?;
-            }
-            entry = next?;
-        }
-        if pending & !1 != 0 {
-            let word = UserAddr((pending & !1).wrapping_add(offset));
-            self.release_robust(&mm, word, pending & 1 != 0, true)?;
-        }
-        Ok(())
-    }
-
-    fn release_robust(
-        &self,
-        mm: &MemoryManager,
-        word: UserAddr,
-        is_pi: bool,
-        is_pending: bool,
-    ) -> SysResult<()> {
-        check_address(word)?;
-        loop {
-            let value = mm.load_u32(word)?;
-            if is_pending && value == 0 && !is_pi {
-                // Died between releasing the lock and waking: wake in its place.
-                self.kernel().futexes.wake_at(mm, word);
-                return Ok(());
-            }
-            if value & TID_MASK != self.tid() as u32 {
-                return Ok(());
-            }
-            let new = value & WAITERS | OWNER_DIED;
-            if mm.compare_exchange_u32(word, value, new)?.is_ok() {
-                if value & WAITERS != 0 && !is_pi {
-                    self.kernel().futexes.wake_at(mm, word);
-                }
-                return Ok(());
-            }
         }
     }
 }
