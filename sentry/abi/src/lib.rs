@@ -8,6 +8,7 @@
 pub mod calls;
 mod errno;
 pub mod file;
+pub mod ipc;
 pub mod mman;
 pub mod process;
 pub mod signal;

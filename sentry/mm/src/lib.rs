@@ -19,6 +19,7 @@
 mod advice;
 mod batch;
 mod brk;
+mod detach;
 mod fault;
 mod file_alloc;
 mod find;

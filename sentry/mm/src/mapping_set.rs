@@ -38,6 +38,22 @@ impl MappingSet {
         self.each(range, false);
     }
 
+    /// How many areas of all address spaces map the file: what Linux counts as attachments of a
+    /// shared memory segment. Call without the file system's own locks.
+    pub fn areas(&self) -> usize {
+        let managers: Vec<Arc<MemoryManager>> = {
+            let managers = self.managers.lock();
+            managers.values().filter_map(Weak::upgrade).collect()
+        };
+        managers.iter().map(|manager| manager.count_areas(self)).sum()
+    }
+
+    /// Does this address space map the file?
+    pub fn contains(&self, manager: &MemoryManager) -> bool {
+        let known = self.managers.lock().contains_key(&manager.id());
+        known && manager.count_areas(self) > 0
+    }
+
     fn each(&self, range: Range<u64>, private_copies: bool) {
         let mut seen = HashSet::new();
         // Again until nobody new is found: an address space that was being forked when we asked
