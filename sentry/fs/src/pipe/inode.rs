@@ -46,7 +46,7 @@ impl Inode for PipeInode {
     }
 
     fn open(&self, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
-        self.fifo.open(flags)
+        self.fifo.open_again(flags)
     }
 
     fn statfs(&self) -> SysResult<StatFs> {

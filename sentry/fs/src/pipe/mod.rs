@@ -120,16 +120,23 @@ impl Fifo {
     /// Opens an end, or with O_RDWR both. ENXIO for O_WRONLY | O_NONBLOCK without a reader. Where
     /// open(2) must wait for a partner, the file says so by `open_pending`.
     pub fn open(self: &Arc<Fifo>, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
-        Ok(Arc::new(self.open_end(flags)?))
+        Ok(Arc::new(self.open_end(flags, true)?))
     }
 
-    fn open_end(self: &Arc<Fifo>, flags: OpenFlags) -> SysResult<PipeFile> {
+    /// Opens an end of a pipe without a name once more, by /proc/PID/fd/N. It waits for nobody: a
+    /// partner that has gone will not come again.
+    fn open_again(self: &Arc<Fifo>, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
+        Ok(Arc::new(self.open_end(flags, false)?))
+    }
+
+    fn open_end(self: &Arc<Fifo>, flags: OpenFlags, has_name: bool) -> SysResult<PipeFile> {
         let (reads, writes) = (flags.readable(), flags.writable());
         if !reads && !writes {
             return Err(Errno::EINVAL);
         }
         let mut state = self.state.lock();
-        if writes && !reads && state.readers == 0 && flags.contains(OpenFlags::NONBLOCK) {
+        let alone = writes && !reads && state.readers == 0;
+        if alone && has_name && flags.contains(OpenFlags::NONBLOCK) {
             return Err(Errno::ENXIO);
         }
         if state.content.is_none() {
@@ -152,7 +159,7 @@ impl Fifo {
         drop(state);
         // For those whose open waits; IN is what they wait for, whichever end they are.
         self.queue.notify((events | PollEvents::IN).bits());
-        let unseen = waits_for_partner && reads != writes;
+        let unseen = has_name && waits_for_partner && reads != writes;
         Ok(PipeFile::new(self.clone(), reads, writes, unseen.then_some(partner_opens)))
     }
 
@@ -279,8 +286,8 @@ pub struct PipePair {
 /// A new pipe, owned by `uid` and `gid`.
 pub fn new_pair(uid: u32, gid: u32) -> SysResult<PipePair> {
     let fifo = Fifo::new();
-    let reader = Arc::new(fifo.open_end(OpenFlags::NONBLOCK)?);
-    let writer = Arc::new(fifo.open_end(OpenFlags::WRONLY)?);
+    let reader = Arc::new(fifo.open_end(OpenFlags::NONBLOCK, false)?);
+    let writer = Arc::new(fifo.open_end(OpenFlags::WRONLY, false)?);
     Ok(PipePair { reader, writer, inode: PipeInode::new(fifo, uid, gid) })
 }
 

@@ -146,6 +146,25 @@ fn only_useful_changes_wake() {
 }
 
 #[test]
+fn a_pipe_without_a_name_is_opened_again_without_waiting() {
+    let pair = new_pair(0, 0).unwrap();
+    let again = |flags| {
+        let ops = vfs::Inode::open(&*pair.inode, flags).unwrap();
+        OpenFile::new(ops, pair.inode.path(), flags)
+    };
+    let writer = again(OpenFlags::WRONLY);
+    writer.write(b"left").unwrap();
+    drop((writer, pair.writer));
+    let reader = again(OpenFlags::empty());
+    assert!(!reader.ops().open_pending());
+    let mut buf = [0; 8];
+    assert_eq!(reader.read(&mut buf), Ok(4));
+    assert_eq!((reader.read(&mut buf), reader.poll()), (Ok(0), PollEvents::HUP));
+    drop((reader, pair.reader));
+    assert!(!again(OpenFlags::WRONLY | OpenFlags::NONBLOCK).ops().open_pending());
+}
+
+#[test]
 fn fifo_opens_wait_for_their_partner() {
     let fifo = Fifo::new();
     let nonblock = OpenFlags::NONBLOCK;
