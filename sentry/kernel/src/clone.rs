@@ -123,6 +123,7 @@ impl TaskContext<'_> {
                 cred: caller.cred(),
                 comm: caller.comm(),
                 signals,
+                scheduling: caller.scheduling().fork(),
             };
             let child = Task::new(&kernel, new);
             if !is_thread {
@@ -160,6 +161,7 @@ impl TaskContext<'_> {
             }
             return Err(errno.into());
         }
+        kernel.cpu_threads_added(child.group());
         if let Some(done) = vfork {
             wait_vfork(&caller, &done);
         }

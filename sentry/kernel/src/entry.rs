@@ -45,8 +45,11 @@ fn handle(task: &Arc<Task>, thread: &mut ThreadContext, event: Event) -> Next {
             thread.regs.rax = Errno::ENOSYS.to_return();
         }
         Event::Fault { addr, access, bus } => {
-            if let Err(fault) = task.mm().handle_fault(addr, access, bus) {
-                task.force_signal(SigInfo::fault(fault.signal, fault.code, fault.addr));
+            match task.mm().handle_fault(addr, access, bus) {
+                Ok(()) => task.clock.count_fault(),
+                Err(fault) => {
+                    task.force_signal(SigInfo::fault(fault.signal, fault.code, fault.addr));
+                }
             }
         }
         Event::Exception { signal, code, addr } => match Signal::new(signal) {

@@ -119,6 +119,7 @@ impl Kernel {
         let used = table.iter().flat_map(|process| &process.tasks).any(uses);
         drop(table);
         if !used {
+            task.group().note_resident(&mm);
             mm.clear();
         }
     }
@@ -126,11 +127,8 @@ impl Kernel {
     fn end_task(&self, task: &Arc<Task>, status: WaitStatus) {
         let group = task.group();
         let pid = group.pid();
-        let (user, system) = task.clock.times();
-        group.ended_user.fetch_add(user, Ordering::Relaxed);
-        group.ended_system.fetch_add(system, Ordering::Relaxed);
-
         let mut table = self.processes.lock();
+        group.usage.lock().ended.add(&task.clock.usage());
         table.remove_task(task);
         signal_orphans_of_thread(&mut table, task);
         let Some(process) = table.process_mut(pid) else { return };

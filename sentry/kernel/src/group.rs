@@ -5,6 +5,7 @@ use crate::limits::Limits;
 use crate::process::Pid;
 use crate::signal::{PendingQueue, SignalActions};
 use crate::time::ProcessTimers;
+use crate::usage::GroupUsage;
 use abi::file::PollEvents;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -40,12 +41,8 @@ pub struct ThreadGroup {
     pub personality: AtomicU64,
     /// PR_SET_CHILD_SUBREAPER.
     pub child_subreaper: AtomicBool,
-    /// CPU time in ns of threads that have ended: user, system.
-    pub(crate) ended_user: AtomicU64,
-    pub(crate) ended_system: AtomicU64,
-    /// The same of children that were waited for.
-    pub(crate) children_user: AtomicU64,
-    pub(crate) children_system: AtomicU64,
+    /// What ended threads and children have used.
+    pub(crate) usage: Mutex<GroupUsage>,
     /// oom_score_adj.
     pub oom_score_adj: AtomicI32,
     /// Has called execve(2) since it was forked: setpgid(2) by the parent is then EACCES.
@@ -90,10 +87,7 @@ impl ThreadGroup {
             dumpable: AtomicI32::new(1),
             personality: AtomicU64::new(0),
             child_subreaper: AtomicBool::new(false),
-            ended_user: AtomicU64::new(0),
-            ended_system: AtomicU64::new(0),
-            children_user: AtomicU64::new(0),
-            children_system: AtomicU64::new(0),
+            usage: Mutex::default(),
             oom_score_adj: AtomicI32::new(0),
             did_exec: AtomicBool::new(false),
             exe: RwLock::new(None),

@@ -6,6 +6,7 @@ use crate::group::ThreadGroup;
 use crate::kernel::Kernel;
 use crate::limits::Limits;
 use crate::process::{INIT, Pid, Process};
+use crate::schedule::Scheduling;
 use crate::signal::{SignalActions, TaskSignals};
 use crate::task::{NewTask, Task};
 use crate::{FsContext, exec};
@@ -88,6 +89,7 @@ impl Kernel {
                 cred: Arc::new(image.cred),
                 comm: image.comm,
                 signals: TaskSignals::default(),
+                scheduling: Scheduling::new(self.cpus()),
             },
         );
         {
@@ -120,6 +122,7 @@ impl Kernel {
             image.mm.address_space().clone(),
             task.interrupt.clone(),
         );
+        self.cpu_threads_added(task.group());
         let guest = Arc::new(TaskGuest(task));
         let spawned = self.platform().spawn(thread, guest);
         spawned.map_err(|error| StartError {

@@ -12,7 +12,7 @@ use mm::MemoryFile;
 use parking_lot::{Condvar, Mutex, RwLock};
 use platform::Platform;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 use wait::timer::Timers;
 
@@ -55,6 +55,8 @@ pub struct Kernel {
     pub(crate) processor: Processor,
     /// Processes made since boot, for /proc/stat.
     pub forks: AtomicU64,
+    /// How many POSIX timers there are.
+    pub(crate) posix_timers: Arc<AtomicUsize>,
     end: Mutex<Option<WaitStatus>>,
     ended: Condvar,
 }
@@ -95,6 +97,7 @@ impl Kernel {
                 min_signal_stack: rustix::param::linux_minsigstksz(),
             },
             forks: AtomicU64::new(0),
+            posix_timers: Arc::default(),
             end: Mutex::new(None),
             ended: Condvar::new(),
         };

@@ -18,6 +18,7 @@
 
 mod clone;
 mod context;
+pub mod cpu_timer;
 mod entry;
 mod error;
 pub mod exec;
@@ -29,11 +30,14 @@ mod init;
 mod kernel;
 mod limits;
 mod membarrier;
+pub mod posix_timer;
 pub mod process;
+pub mod schedule;
 pub mod signal;
 mod task;
 mod terminal;
 pub mod time;
+mod usage;
 pub mod version;
 mod wait;
 pub mod wait4;
@@ -50,3 +54,4 @@ pub use limits::{Limits, Resource};
 pub use process::Pid;
 pub use task::{Comm, Task, current};
 pub use terminal::Terminal;
+pub use usage::ResourceUsage;

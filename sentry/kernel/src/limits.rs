@@ -53,7 +53,8 @@ impl Default for Limits {
     fn default() -> Limits {
         let infinite = Rlimit { cur: INFINITY, max: INFINITY };
         let mut limits = [infinite; COUNT];
-        let mut set = |resource: Resource, cur, max| limits[resource as usize] = Rlimit { cur, max };
+        let mut set =
+            |resource: Resource, cur, max| limits[resource as usize] = Rlimit { cur, max };
         set(Resource::Stack, 8 << 20, INFINITY);
         set(Resource::Core, 0, INFINITY);
         set(Resource::Nproc, 32_768, 32_768);
@@ -111,8 +112,66 @@ impl Limits {
         Ok(())
     }
 
+    /// Is there a limit of CPU time?
+    pub(crate) fn limits_cpu(&self) -> bool {
+        self.get(Resource::Cpu).cur != INFINITY
+    }
+
+    /// What is to be done about RLIMIT_CPU after so many ns of CPU time. As in Linux, the soft limit
+    /// goes up by a second whenever it is reached.
+    pub(crate) fn check_cpu(&self, used: u64) -> CpuLimit {
+        let mut limits = self.0.lock();
+        let limit = &mut limits[Resource::Cpu as usize];
+        let nanos = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        if limit.cur == INFINITY {
+            return CpuLimit::None;
+        }
+        if used >= nanos(limit.max) {
+            return CpuLimit::Hard;
+        }
+        let reached = used >= nanos(limit.cur);
+        if reached {
+            limit.cur += 1;
+        }
+        let left = nanos(limit.cur.min(limit.max)).saturating_sub(used);
+        if reached { CpuLimit::Soft(left) } else { CpuLimit::Left(left) }
+    }
+
     /// The soft limit of descriptors.
     pub fn nofile(&self) -> u64 {
         self.get(Resource::Nofile).cur
+    }
+}
+
+/// What follows from RLIMIT_CPU; in ns of CPU time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CpuLimit {
+    /// There is none.
+    None,
+    /// So much is left.
+    Left(u64),
+    /// The soft limit is reached: SIGXCPU, and again after so much.
+    Soft(u64),
+    /// The hard limit is reached: SIGKILL.
+    Hard,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_limits_warn_each_second_and_then_kill() {
+        const SECOND: u64 = 1_000_000_000;
+        let limits = Limits::default();
+        assert_eq!(limits.check_cpu(u64::MAX), CpuLimit::None);
+        limits.set(Resource::Cpu, Rlimit { cur: 2, max: 3 }, false).unwrap();
+        assert_eq!(limits.check_cpu(SECOND / 2), CpuLimit::Left(SECOND / 2 * 3));
+        assert_eq!(limits.check_cpu(2 * SECOND + 1), CpuLimit::Soft(SECOND - 1));
+        assert_eq!(limits.get(Resource::Cpu).cur, 3);
+        assert_eq!(limits.check_cpu(3 * SECOND), CpuLimit::Hard);
+        limits.set(Resource::Cpu, Rlimit { cur: 0, max: INFINITY }, true).unwrap();
+        assert_eq!(limits.check_cpu(0), CpuLimit::Soft(SECOND));
+        assert_eq!(limits.check_cpu(SECOND / 4), CpuLimit::Left(SECOND / 4 * 3));
     }
 }

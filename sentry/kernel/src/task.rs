@@ -4,6 +4,7 @@ use crate::exit::WaitStatus;
 use crate::group::ThreadGroup;
 use crate::kernel::Kernel;
 use crate::process::Pid;
+use crate::schedule::Scheduling;
 use crate::signal::TaskSignals;
 use crate::time::{CpuClock, RestartBlock};
 use crate::FsContext;
@@ -50,6 +51,7 @@ pub struct Task {
     pub(crate) border: crate::membarrier::Border,
     /// CPU time.
     pub clock: CpuClock,
+    pub(crate) scheduling: Mutex<Scheduling>,
 }
 
 /// A thread's name: up to 15 bytes.
@@ -87,6 +89,7 @@ pub(crate) struct NewTask {
     pub cred: Arc<Credentials>,
     pub comm: Comm,
     pub signals: TaskSignals,
+    pub scheduling: Scheduling,
 }
 
 impl Task {
@@ -114,6 +117,7 @@ impl Task {
             restart_block: Mutex::new(None),
             border: Default::default(),
             clock: CpuClock::default(),
+            scheduling: Mutex::new(new.scheduling),
         })
     }
 

@@ -1,8 +1,11 @@
 //! Clocks, CPU time and the timers of a process.
 
+use crate::cpu_timer::CpuTimers;
 use crate::group::ThreadGroup;
 use crate::kernel::Kernel;
+use crate::posix_timer::PosixTimers;
 use crate::signal::Target;
+use crate::usage::ResourceUsage;
 use abi::UserAddr;
 use abi::signal::{SigInfo, Signal};
 use abi::time::Timespec;
@@ -107,6 +110,10 @@ pub struct CpuClock {
     mark: AtomicU64,
     /// What the time since `mark` is: one of the constants below.
     side: AtomicU8,
+    /// Page faults dealt with.
+    faults: AtomicU64,
+    /// How often it blocked.
+    waits: AtomicU64,
 }
 
 /// The sides of [`CpuClock`]: neither (not started, or blocked), guest code, the kernel.
@@ -141,6 +148,7 @@ impl CpuClock {
     /// The thread blocks: the time until [`CpuClock::resume`] does not count.
     pub fn pause(&self) {
         self.turn(&self.system, BLOCKED);
+        self.waits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The thread goes on.
@@ -165,33 +173,22 @@ impl CpuClock {
         };
         if side == USER { (user + running, system) } else { (user, system + running) }
     }
-}
 
-impl ThreadGroup {
-    /// CPU time of the threads that have ended, in ns.
-    pub(crate) fn cpu_times(&self) -> (u64, u64) {
-        (self.ended_user.load(Ordering::Relaxed), self.ended_system.load(Ordering::Relaxed))
+    /// A page fault was dealt with.
+    pub(crate) fn count_fault(&self) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// CPU time of children that were waited for, in ns: user, system.
-    pub fn children_times(&self) -> (u64, u64) {
-        (self.children_user.load(Ordering::Relaxed), self.children_system.load(Ordering::Relaxed))
-    }
-}
-
-impl Kernel {
-    /// CPU time of a process, live threads included, in ns: user, system.
-    pub fn process_times(&self, group: &ThreadGroup) -> (u64, u64) {
-        let (mut user, mut system) = group.cpu_times();
-        let table = self.processes.lock();
-        if let Some(process) = table.process(group.pid()) {
-            for task in &process.tasks {
-                let (task_user, task_system) = task.clock.times();
-                user += task_user;
-                system += task_system;
-            }
+    /// What the thread has used until now, but for memory.
+    pub(crate) fn usage(&self) -> ResourceUsage {
+        let (user, system) = self.times();
+        ResourceUsage {
+            user,
+            system,
+            max_resident: 0,
+            faults: self.faults.load(Ordering::Relaxed),
+            waits: self.waits.load(Ordering::Relaxed),
         }
-        (user, system)
     }
 }
 
@@ -199,6 +196,8 @@ impl Kernel {
 #[derive(Default)]
 pub(crate) struct ProcessTimers {
     real: Arc<Mutex<RealTimer>>,
+    pub cpu: CpuTimers,
+    pub posix: PosixTimers,
 }
 
 /// ITIMER_REAL, which alarm(2) uses too.
@@ -211,10 +210,12 @@ struct RealTimer {
 }
 
 impl ProcessTimers {
-    /// The process ends, or execs a new image with new timers.
+    /// The process ends.
     pub fn cancel(&self) {
         let old = std::mem::take(&mut *self.real.lock());
         drop(old);
+        self.cpu.cancel();
+        self.posix.cancel();
     }
 }
 

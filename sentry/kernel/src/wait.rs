@@ -19,7 +19,8 @@ impl Task {
         if let Some(result) = ready() {
             return Ok(result);
         }
-        let register = |(queue, mask): &(&WaitQueue, u32)| queue.register(*mask, self.waiter.clone());
+        let register =
+            |(queue, mask): &(&WaitQueue, u32)| queue.register(*mask, self.waiter.clone());
         let _registrations: Vec<Registration> = queues.iter().map(register).collect();
         self.block_registered(deadline, ready)
     }
@@ -50,6 +51,7 @@ impl Task {
         self.clock.pause();
         self.waiter.wait(deadline);
         self.clock.resume();
+        self.kernel().cpu_time_goes_on(self.group());
     }
 
     /// What to register in a wait queue to be woken from [`Task::block_registered`].

@@ -6,10 +6,10 @@ use crate::exit::WaitStatus;
 use crate::group::ThreadGroup;
 use crate::process::{Pid, Process, Table};
 use crate::task::Task;
+use crate::usage::ResourceUsage;
 use abi::signal::Signal;
 use abi::{Errno, SysResult};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Which children.
 #[derive(Clone)]
@@ -58,8 +58,8 @@ pub struct Waited {
     pub pid: Pid,
     pub uid: u32,
     pub event: ChildEvent,
-    /// CPU time in ns, its own waited-for children included: user, system.
-    pub times: (u64, u64),
+    /// What it used, its own waited-for children included.
+    pub usage: ResourceUsage,
 }
 
 impl ChildEvent {
@@ -131,20 +131,16 @@ impl Task {
         event: ChildEvent,
         options: WaitOptions,
     ) -> Waited {
-        let (uid, times) = table.process(pid).map_or((0, (0, 0)), |child| {
-            let (user, system) = child.group.cpu_times();
-            let (below_user, below_system) = child.group.children_times();
-            (child.uid, (user + below_user, system + below_system))
-        });
-        let waited = Waited { pid, uid, event, times };
+        let (uid, usage) = table
+            .process(pid)
+            .map_or_else(Default::default, |child| (child.uid, child.group.usage_with_children()));
+        let waited = Waited { pid, uid, event, usage };
         if options.contains(WaitOptions::NOWAIT) {
             return waited;
         }
         match event {
             ChildEvent::Ended(_) => {
-                let group = self.group();
-                group.children_user.fetch_add(times.0, Ordering::Relaxed);
-                group.children_system.fetch_add(times.1, Ordering::Relaxed);
+                self.group().usage.lock().children.add(&usage);
                 table.reap(pid);
             }
             ChildEvent::Stopped(_) => {
@@ -171,8 +167,8 @@ fn matches(child: &Process, which: &Which, options: WaitOptions) -> bool {
     };
     // A "clone child" is one whose end sends another signal than SIGCHLD.
     let is_clone = child.exit_signal != libc::SIGCHLD;
-    let kind = options.contains(WaitOptions::ALL)
-        || is_clone == options.contains(WaitOptions::CLONE);
+    let kind =
+        options.contains(WaitOptions::ALL) || is_clone == options.contains(WaitOptions::CLONE);
     chosen && kind
 }
 

@@ -126,6 +126,7 @@ impl TaskContext<'_> {
         if Arc::strong_count(&task.fs()) > 2 {
             task.set_fs(task.fs().fork());
         }
+        self.kernel().delete_timers(group, task);
         group.set_actions(group.actions().after_exec());
         {
             let mut signals = task.signals.lock();

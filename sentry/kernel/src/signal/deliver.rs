@@ -74,10 +74,8 @@ impl Task {
     }
 
     fn next_signal(&self) -> Option<SigInfo> {
-        let mut group = self.group().signals.lock();
-        let mut own = self.signals.lock();
-        let allowed = SigSet(u64::MAX).without(own.mask);
-        own.pending.take(allowed).or_else(|| group.pending.take(allowed))
+        let allowed = SigSet(u64::MAX).without(self.signals.lock().mask);
+        self.take_signal(allowed)
     }
 
     /// Acts on one signal. Some: the process ends so.

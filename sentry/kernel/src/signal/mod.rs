@@ -9,8 +9,8 @@ mod queue;
 pub(crate) mod send;
 
 pub(crate) use deliver::Outcome;
-pub use queue::PendingQueue;
-pub(crate) use send::{notify_parent, send_locked};
+pub use queue::{PendingQueue, Queued};
+pub(crate) use send::{notify_parent, queue_signal, send_locked};
 pub use send::{Target, may_signal};
 
 use abi::signal::{SIG_DFL, SIG_IGN, SigAction, SigSet, Signal, StackT};

@@ -1,6 +1,6 @@
 //! Sending signals.
 
-use super::{DefaultAction, default_action};
+use super::{DefaultAction, PendingQueue, Queued, default_action};
 use crate::group::{GroupSignals, ThreadGroup};
 use crate::limits::Resource;
 use crate::process::{INIT, Pid, Table};
@@ -75,31 +75,51 @@ pub(crate) fn send_locked(
     target: Target<'_>,
     info: SigInfo,
 ) -> SysResult<()> {
+    queue_signal(table, target, Queued { info, timer: None }).map(drop)
+}
+
+/// Queues a signal and wakes who should take it. False: nobody wants it, or nobody is there any
+/// more.
+pub(crate) fn queue_signal(
+    table: &mut Table,
+    target: Target<'_>,
+    queued: Queued,
+) -> SysResult<bool> {
+    let Queued { info, timer } = queued;
     let signal = Signal::new(info.signo)?;
     let group = match target {
         Target::Task(task) => task.group(),
         Target::Group(group) => group,
     };
     if group.pid() == INIT {
-        return Ok(());
+        return Ok(false);
     }
     let tasks = match table.process(group.pid()) {
         Some(process) if process.zombie.is_none() => process.tasks.clone(),
-        _ => return Ok(()),
+        _ => return Ok(false),
     };
+    let mut wanted = false;
     let continued = {
         let mut state = group.signals.lock();
         if state.exit.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let continued = prepare(&mut state, &tasks, signal);
         if is_ignored(group, &tasks, target, signal) {
             None.or(continued)
         } else {
+            wanted = true;
             let limit = group.limits().get(Resource::Sigpending).cur;
+            let push = |pending: &mut PendingQueue| match timer {
+                Some(timer) => {
+                    pending.push_timer(signal, info, timer);
+                    true
+                }
+                None => pending.push(signal, info, limit),
+            };
             let fits = match target {
-                Target::Task(task) => task.signals.lock().pending.push(signal, info, limit),
-                Target::Group(_) => state.pending.push(signal, info, limit),
+                Target::Task(task) => push(&mut task.signals.lock().pending),
+                Target::Group(_) => push(&mut state.pending),
             };
             if !fits && info.code == libc::SI_QUEUE {
                 return Err(Errno::EAGAIN);
@@ -112,16 +132,17 @@ pub(crate) fn send_locked(
     if let Some(stopped_by) = continued {
         report_continue(table, group, stopped_by);
     }
-    Ok(())
+    Ok(wanted)
 }
 
 /// SIGCONT undoes stop signals, and the other way round. Returns the signal that the process was
 /// stopped by, if it goes on now.
 fn prepare(state: &mut GroupSignals, tasks: &[Arc<Task>], signal: Signal) -> Option<Signal> {
+    // A timer that sends one of these and loses it so stands still until it is set again.
     let discard = |state: &mut GroupSignals, which| {
-        state.pending.discard(which);
+        drop(state.pending.discard(which));
         for task in tasks {
-            task.signals.lock().pending.discard(which);
+            drop(task.signals.lock().pending.discard(which));
         }
     };
     if STOP_SIGNALS.contains(signal) {
@@ -273,9 +294,23 @@ impl Task {
 
     /// Takes a pending signal of `set`, blocked or not: for signalfd and rt_sigtimedwait.
     pub fn take_signal(&self, set: SigSet) -> Option<SigInfo> {
-        let mut group = self.group().signals.lock();
-        let mut own = self.signals.lock();
-        own.pending.take(set).or_else(|| group.pending.take(set))
+        loop {
+            let taken = {
+                let mut group = self.group().signals.lock();
+                let mut own = self.signals.lock();
+                own.pending.take(set).or_else(|| group.pending.take(set))?
+            };
+            match taken.timer {
+                None => return Some(taken.info),
+                // None: the timer was set anew or deleted while its signal was on the way.
+                Some(timer) => {
+                    let info = self.kernel().timer_delivered(self.group(), timer, taken.info);
+                    if info.is_some() {
+                        return info;
+                    }
+                }
+            }
+        }
     }
 
     /// Forgets pending signals of the whole process: their action is to do nothing now.
@@ -284,9 +319,12 @@ impl Task {
             let table = self.kernel().processes.lock();
             table.process(self.group().pid()).map(|p| p.tasks.clone()).unwrap_or_default()
         };
-        self.group().signals.lock().pending.discard(set);
+        let mut timers = self.group().signals.lock().pending.discard(set);
         for task in tasks {
-            task.signals.lock().pending.discard(set);
+            timers.extend(task.signals.lock().pending.discard(set));
+        }
+        for timer in timers {
+            self.kernel().timer_ignored(self.group(), timer);
         }
     }
 

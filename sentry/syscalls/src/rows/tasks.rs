@@ -26,11 +26,9 @@ rows! {
         => memory::madvise, Partial, "MADV_GUARD_INSTALL and _REMOVE are EINVAL; MADV_FREE frees at once";
     34 pause() => signal::pause, Full;
     35 nanosleep(time: UserAddr, rest: UserAddr) => time::nanosleep, Full;
-    36 getitimer(which: i32, value: UserAddr)
-        => time::getitimer, Partial, "ITIMER_VIRTUAL and ITIMER_PROF are never armed";
-    37 alarm(seconds: u32) => time::alarm, Full;
-    38 setitimer(which: i32, new: UserAddr, old: UserAddr)
-        => time::setitimer, Partial, "arming ITIMER_VIRTUAL or ITIMER_PROF is EINVAL";
+    36 getitimer(which: i32, value: UserAddr) => timers::getitimer, Full;
+    37 alarm(seconds: u32) => timers::alarm, Full;
+    38 setitimer(which: i32, new: UserAddr, old: UserAddr) => timers::setitimer, Full;
     39 getpid() => process::getpid, Full;
     56 clone(flags: u64, stack: UserAddr, parent_tid: UserAddr, child_tid: UserAddr, tls: u64)
         => process::clone, Partial, "namespaces, CLONE_INTO_CGROUP, and CLONE_PIDFD for a thread are EINVAL";
@@ -44,7 +42,7 @@ rows! {
     96 gettimeofday(time: UserAddr, zone: UserAddr) => time::gettimeofday, Full;
     97 getrlimit(resource: u32, limit: UserAddr) => limits::getrlimit, Full;
     98 getrusage(who: i32, usage: UserAddr)
-        => limits::getrusage, Partial, "times and ru_maxrss only";
+        => limits::getrusage, Partial, "times, ru_maxrss (the largest seen at exit, exec and getrusage), ru_minflt (faults that the host did not deal with itself), ru_nvcsw; others are 0";
     99 sysinfo(info: UserAddr) => system::sysinfo, Partial, "loads are 0";
     100 times(buf: UserAddr) => limits::times, Full;
     102 getuid() => credentials::getuid, Full;
@@ -82,15 +80,15 @@ rows! {
     131 sigaltstack(new: UserAddr, old: UserAddr) => signal::sigaltstack, Full;
     135 personality(persona: u32)
         => system::personality, Partial, "only ADDR_NO_RANDOMIZE has an effect";
-    140 getpriority(which: u32, who: i32) => schedule::getpriority, Partial, "always nice 0";
+    140 getpriority(which: u32, who: i32) => schedule::getpriority, Full;
     141 setpriority(which: u32, who: i32, nice: i32)
-        => schedule::setpriority, Stub, "checked and forgotten";
+        => schedule::setpriority, Partial, "kept and inherited; the host schedules without regard to it";
     142 sched_setparam(tid: i32, param: UserAddr)
         => schedule::sched_setparam, Partial, "real-time priorities are EPERM";
     143 sched_getparam(tid: i32, param: UserAddr) => schedule::sched_getparam, Full;
     144 sched_setscheduler(tid: i32, policy: i32, param: UserAddr)
-        => schedule::sched_setscheduler, Partial, "real-time policies are EPERM; others are accepted and forgotten";
-    145 sched_getscheduler(tid: i32) => schedule::sched_getscheduler, Partial, "always SCHED_OTHER";
+        => schedule::sched_setscheduler, Partial, "real-time policies are EPERM; others are kept, and the host schedules without regard to them";
+    145 sched_getscheduler(tid: i32) => schedule::sched_getscheduler, Full;
     146 sched_get_priority_max(policy: i32) => schedule::sched_get_priority_max, Full;
     147 sched_get_priority_min(policy: i32) => schedule::sched_get_priority_min, Full;
     148 sched_rr_get_interval(tid: i32, time: UserAddr) => schedule::sched_rr_get_interval, Full;
@@ -103,7 +101,7 @@ rows! {
         => prctl::prctl, Partial, "names, death signal, capabilities, securebits, no_new_privs, subreaper, PR_SET_VMA; others are EINVAL";
     158 arch_prctl(code: i32, addr: u64) => system::arch_prctl, Partial, "FS and GS only";
     160 setrlimit(resource: u32, limit: UserAddr)
-        => limits::setrlimit, Partial, "RLIMIT_CPU, RLIMIT_RSS, RLIMIT_RTTIME are not enforced";
+        => limits::setrlimit, Partial, "RLIMIT_RSS and RLIMIT_RTTIME are not enforced";
     163 acct() => privileged::refused, Partial, "always EPERM";
     164 settimeofday(time: UserAddr, zone: UserAddr)
         => time::settimeofday, Partial, "EPERM: the clock is the host's";
@@ -124,11 +122,18 @@ rows! {
     202 futex(addr: UserAddr, op: Flags, value: u32, timeout: u64, addr2: UserAddr, value3: u32)
         => futex::futex, Partial, "PI locks go to the longest waiting, as there are no priorities; FUTEX_FD is ENOSYS";
     203 sched_setaffinity(tid: i32, size: u32, mask: UserAddr)
-        => schedule::sched_setaffinity, Stub, "checked and forgotten";
+        => schedule::sched_setaffinity, Partial, "kept and inherited; the host places threads without regard to it";
     204 sched_getaffinity(tid: i32, size: u32, mask: UserAddr)
-        => schedule::sched_getaffinity, Partial, "always all CPUs";
+        => schedule::sched_getaffinity, Full;
     218 set_tid_address(addr: UserAddr) => process::set_tid_address, Full;
     219 restart_syscall() => time::restart_syscall, Full;
+    222 timer_create(clock: i32, event: UserAddr, id: UserAddr)
+        => timers::timer_create, Partial, "CPU clocks of other processes are EINVAL";
+    223 timer_settime(id: i32, flags: Flags, new: UserAddr, old: UserAddr)
+        => timers::timer_settime, Full;
+    224 timer_gettime(id: i32, setting: UserAddr) => timers::timer_gettime, Full;
+    225 timer_getoverrun(id: i32) => timers::timer_getoverrun, Full;
+    226 timer_delete(id: i32) => timers::timer_delete, Full;
     227 clock_settime(clock: i32, time: UserAddr)
         => time::clock_settime, Partial, "EPERM: the clock is the host's";
     228 clock_gettime(clock: i32, time: UserAddr) => time::clock_gettime, Full;
@@ -141,8 +146,8 @@ rows! {
     247 waitid(kind: i32, id: i32, info: UserAddr, options: Flags, usage: UserAddr)
         => process::waitid, Full;
     251 ioprio_set(which: i32, who: i32, priority: Flags)
-        => schedule::ioprio_set, Stub, "accepted and forgotten";
-    252 ioprio_get(which: i32, who: i32) => schedule::ioprio_get, Partial, "always 0";
+        => schedule::ioprio_set, Partial, "kept and inherited, without effect";
+    252 ioprio_get(which: i32, who: i32) => schedule::ioprio_get, Full;
     272 unshare(flags: Flags) => process::unshare, Partial, "namespaces are EPERM";
     273 set_robust_list(head: UserAddr, size: usize) => futex::set_robust_list, Full;
     274 get_robust_list(tid: i32, head: UserAddr, size: UserAddr) => futex::get_robust_list, Full;

@@ -3,7 +3,7 @@
 use abi::process::{Rlimit, Rusage};
 use abi::{Errno, UserAddr};
 use kernel::time::{NANOS_PER_TICK, monotonic};
-use kernel::{CallResult, Resource, TaskContext};
+use kernel::{CallResult, Resource, ResourceUsage, Task, TaskContext};
 use std::time::Duration;
 use vfs::cred::Caps;
 
@@ -20,8 +20,16 @@ pub(crate) fn setrlimit(cx: &mut TaskContext<'_>, resource: u32, limit: UserAddr
     let resource = Resource::new(resource)?;
     let privileged = cx.cred().has_cap(Caps::SYS_RESOURCE);
     cx.group().limits().set(resource, limit, privileged)?;
-    cx.task.update_mm_limits();
+    limit_changed(cx, cx.task, resource);
     Ok(0)
+}
+
+/// Tells those who enforce a limit that it is another one.
+fn limit_changed(cx: &TaskContext<'_>, task: &Task, resource: Resource) {
+    match resource {
+        Resource::Cpu => cx.kernel().check_cpu_timers(task.group()),
+        _ => task.update_mm_limits(),
+    }
 }
 
 /// prlimit(2).
@@ -52,7 +60,7 @@ pub(crate) fn prlimit64(
     let before = limits.get(resource);
     if let Some(new) = new {
         limits.set(resource, new, own.has_cap(Caps::SYS_RESOURCE))?;
-        task.update_mm_limits();
+        limit_changed(cx, &task, resource);
     }
     if let Some(addr) = old.non_null() {
         cx.write(addr, &before)?;
@@ -62,24 +70,32 @@ pub(crate) fn prlimit64(
 
 /// getrusage(2).
 pub(crate) fn getrusage(cx: &mut TaskContext<'_>, who: i32, usage: UserAddr) -> CallResult {
-    let (user, system) = match who {
-        libc::RUSAGE_SELF => cx.kernel().process_times(cx.group()),
-        libc::RUSAGE_CHILDREN => cx.group().children_times(),
-        libc::RUSAGE_THREAD => cx.task.clock.times(),
+    let filled = match who {
+        libc::RUSAGE_CHILDREN => cx.group().children_usage(),
+        libc::RUSAGE_SELF | libc::RUSAGE_THREAD => {
+            cx.group().note_resident(&cx.mm());
+            match who {
+                libc::RUSAGE_SELF => cx.kernel().process_usage(cx.group()),
+                _ => cx.task.usage(),
+            }
+        }
         _ => return Err(Errno::EINVAL.into()),
     };
-    let maxrss = match who {
-        libc::RUSAGE_CHILDREN => 0,
-        _ => (cx.mm().usage().resident_bytes / 1024) as i64,
-    };
-    let filled = Rusage {
-        utime: Duration::from_nanos(user).into(),
-        stime: Duration::from_nanos(system).into(),
-        maxrss,
-        ..Rusage::default()
-    };
-    cx.write(usage, &filled)?;
+    cx.write(usage, &rusage(&filled))?;
     Ok(0)
+}
+
+/// As getrusage(2) and wait4(2) write it.
+pub(super) fn rusage(usage: &ResourceUsage) -> Rusage {
+    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    Rusage {
+        utime: Duration::from_nanos(usage.user).into(),
+        stime: Duration::from_nanos(usage.system).into(),
+        maxrss: count(usage.max_resident / 1024),
+        minflt: count(usage.faults),
+        nvcsw: count(usage.waits),
+        ..Rusage::default()
+    }
 }
 
 /// times(2).

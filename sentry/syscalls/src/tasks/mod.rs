@@ -16,3 +16,4 @@ pub(crate) mod send;
 pub(crate) mod signal;
 pub(crate) mod system;
 pub(crate) mod time;
+pub(crate) mod timers;

@@ -1,12 +1,11 @@
 //! Ids, groups and sessions; making, ending and waiting for processes.
 
 use crate::args::Flags;
-use abi::process::{CloneArgs, CloneFlags, Rusage};
+use abi::process::{CloneArgs, CloneFlags};
 use abi::signal::SigInfo;
 use abi::{Errno, UserAddr};
-use kernel::wait4::{WaitOptions, Waited, Which};
+use kernel::wait4::{WaitOptions, Which};
 use kernel::{CallResult, CloneRequest, Pid, TaskContext, WaitStatus};
-use std::time::Duration;
 use vfs::Fd;
 
 /// getpid(2).
@@ -223,21 +222,13 @@ pub(crate) fn wait4(
         cx.write(status, &child.event.to_user())?;
     }
     if !usage.is_null() {
-        cx.write(usage, &rusage_of(&child))?;
+        cx.write(usage, &super::limits::rusage(&child.usage))?;
     }
     Ok(child.pid as u64)
 }
 
 fn own_group(cx: &TaskContext<'_>) -> Pid {
     cx.kernel().processes.lock().process(cx.group().pid()).map_or(0, |process| process.pgid)
-}
-
-fn rusage_of(child: &Waited) -> Rusage {
-    Rusage {
-        utime: Duration::from_nanos(child.times.0).into(),
-        stime: Duration::from_nanos(child.times.1).into(),
-        ..Rusage::default()
-    }
 }
 
 /// waitid(2).
@@ -283,7 +274,7 @@ pub(crate) fn waitid(
         cx.write(info.offset(16), &[filled.fields[0], filled.fields[1]])?;
     }
     if let (Some(child), false) = (child, usage.is_null()) {
-        cx.write(usage, &rusage_of(&child))?;
+        cx.write(usage, &super::limits::rusage(&child.usage))?;
     }
     Ok(0)
 }

@@ -1,7 +1,7 @@
-//! Clocks, sleeping, interval timers.
+//! Clocks and sleeping.
 
 use crate::args::Flags;
-use abi::time::{Itimerval, Timespec, Timeval};
+use abi::time::{Timespec, Timeval};
 use abi::{Errno, SysResult, UserAddr};
 use kernel::time::{RestartBlock, boottime, deadline_at, deadline_in, monotonic, realtime, remaining};
 use kernel::{CallResult, Interrupted, Restart, SysError, TaskContext};
@@ -186,54 +186,4 @@ pub(crate) fn restart_syscall(cx: &mut TaskContext<'_>) -> CallResult {
             super::futex::wait_until(cx, addr, private, value, bitset, deadline)
         }
     }
-}
-
-const ITIMER_REAL: i32 = 0;
-const ITIMER_PROF: i32 = 2;
-
-/// getitimer(2).
-pub(crate) fn getitimer(cx: &mut TaskContext<'_>, which: i32, value: UserAddr) -> CallResult {
-    let (left, interval) = match which {
-        ITIMER_REAL => cx.group().real_timer(),
-        1..=ITIMER_PROF => (Duration::ZERO, Duration::ZERO),
-        _ => return Err(Errno::EINVAL.into()),
-    };
-    cx.write(value, &Itimerval { interval: interval.into(), value: left.into() })?;
-    Ok(0)
-}
-
-/// setitimer(2).
-pub(crate) fn setitimer(
-    cx: &mut TaskContext<'_>,
-    which: i32,
-    new: UserAddr,
-    old: UserAddr,
-) -> CallResult {
-    let new = match new.non_null() {
-        Some(addr) => cx.read(addr)?,
-        None => Itimerval::default(),
-    };
-    let value = new.value.to_duration().ok_or(Errno::EINVAL)?;
-    let interval = new.interval.to_duration().ok_or(Errno::EINVAL)?;
-    if !(ITIMER_REAL..=ITIMER_PROF).contains(&which) {
-        return Err(Errno::EINVAL.into());
-    }
-    if which != ITIMER_REAL {
-        // CPU-time timers cannot be armed; disarming one that is not armed is fine.
-        return if value.is_zero() { Ok(0) } else { Err(Errno::EINVAL.into()) };
-    }
-    let (left, old_interval) = cx.kernel().set_real_timer(cx.group(), value, interval);
-    if let Some(addr) = old.non_null() {
-        cx.write(addr, &Itimerval { interval: old_interval.into(), value: left.into() })?;
-    }
-    Ok(0)
-}
-
-/// alarm(2).
-pub(crate) fn alarm(cx: &mut TaskContext<'_>, seconds: u32) -> CallResult {
-    let value = Duration::from_secs(seconds.into());
-    let (left, _) = cx.kernel().set_real_timer(cx.group(), value, Duration::ZERO);
-    // Rounded, but never to 0 while something is left.
-    let rounded = (left + Duration::from_millis(500)).as_secs();
-    Ok(if left.is_zero() { 0 } else { rounded.max(1) })
 }

@@ -2,8 +2,8 @@
 
 use super::{Live, access};
 use abi::{PAGE_SIZE, SysResult};
-use kernel::{Resource, Terminal};
 use kernel::time::NANOS_PER_TICK;
+use kernel::{Resource, Terminal};
 use mm::{ImageLayout, Usage};
 
 /// The fields of `stat` that are not always the same; proc_pid_stat(5) describes them.
@@ -18,6 +18,8 @@ struct Stat {
     tty_nr: i32,
     tpgid: i32,
     flags: u32,
+    faults: u64,
+    child_faults: u64,
     utime: u64,
     stime: u64,
     cutime: u64,
@@ -32,6 +34,8 @@ struct Stat {
     blocked: u64,
     ignored: u64,
     caught: u64,
+    nice: i32,
+    policy: i32,
     exit_signal: i32,
     exit_code: i32,
 }
@@ -75,7 +79,12 @@ pub(super) fn stat(live: &Live) -> SysResult<Vec<u8>> {
         exit_code: live.ended.filter(|_| may_inspect).map_or(0, |status| status.to_user()),
         ..Stat::default()
     };
+    let usage = live.resources();
+    stat.faults = usage.faults;
+    stat.child_faults = if live.whole { live.group.children_usage().faults } else { 0 };
     if let Some(task) = &live.task {
+        let scheduling = task.scheduling();
+        (stat.nice, stat.policy) = (scheduling.nice, scheduling.policy);
         let mm = task.mm();
         stat.usage = mm.usage();
         stat.layout = may_inspect.then(|| mm.layout());
@@ -103,6 +112,8 @@ impl Stat {
 
     fn format_rest(&self) -> String {
         let Stat { state, ppid, pgrp, session, tty_nr, tpgid, flags, .. } = self;
+        let Stat { faults, child_faults, nice, policy, .. } = self;
+        let priority = nice + 20;
         let Stat { utime, stime, cutime, cstime, threads, start, rsslim, .. } = self;
         let (vsize, rss) = (self.usage.virtual_bytes, self.usage.resident_bytes / PAGE_SIZE);
         let at = self.layout.unwrap_or_default();
@@ -115,10 +126,10 @@ impl Stat {
         let (signal, blocked) = (old(self.signal), old(self.blocked));
         let (ignored, caught) = (old(self.ignored), old(self.caught));
         format!(
-            ") {state} {ppid} {pgrp} {session} {tty_nr} {tpgid} {flags} 0 0 0 0 \
-             {utime} {stime} {cutime} {cstime} 20 0 {threads} 0 {start} {vsize} {rss} {rsslim} \
+            ") {state} {ppid} {pgrp} {session} {tty_nr} {tpgid} {flags} {faults} {child_faults} 0 0 \
+             {utime} {stime} {cutime} {cstime} {priority} {nice} {threads} 0 {start} {vsize} {rss} {rsslim} \
              {start_code} {end_code} {} 0 0 {signal} {blocked} {ignored} {caught} 0 0 0 \
-             {} 0 0 0 0 0 0 {} {} {} {} {} {} {} {}\n",
+             {} 0 0 {policy} 0 0 0 {} {} {} {} {} {} {} {}\n",
             at.start_stack,
             self.exit_signal,
             at.start_data,
@@ -182,7 +193,10 @@ mod tests {
             start: 22,
             usage: Usage { virtual_bytes: 23, resident_bytes: 24 * 4096, ..Usage::default() },
             layout: Some(layout),
+            faults: 10,
+            child_faults: 11,
             blocked: 32,
+            policy: 41,
             exit_signal: 38,
             exit_code: 52,
             ..Stat::default()
@@ -191,7 +205,7 @@ mod tests {
         assert!(text.starts_with("7 (a) b) S 4 "), "{text}");
         assert_eq!(fields(&text).len(), fields(&host).len());
         // Numbered as in proc_pid_stat(5), the first after the name being 3.
-        for number in [4, 14, 20, 22, 23, 24, 28, 32, 38, 45, 51, 52] {
+        for number in [4, 10, 11, 14, 20, 22, 23, 24, 28, 32, 38, 41, 45, 51, 52] {
             assert_eq!(fields(&text)[number - 3], number.to_string(), "field {number}: {text}");
         }
         assert_eq!((fields(&text)[18 - 3], fields(&text)[19 - 3]), ("20", "0"));

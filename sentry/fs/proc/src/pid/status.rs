@@ -6,6 +6,7 @@ use super::subject::State;
 use crate::top::cpus;
 use abi::SysResult;
 use kernel::Resource;
+use kernel::schedule::CpuSet;
 use mm::{ImageLayout, Usage};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -23,6 +24,11 @@ struct Status {
     threads: usize,
     uid: u32,
     cpus: u32,
+    /// Where it may run.
+    allowed: CpuSet,
+    waits: u64,
+    /// The most memory that was resident, as far as known.
+    max_resident: u64,
     sigq_limit: u64,
     /// Ignored and caught signals.
     actions: (u64, u64),
@@ -65,6 +71,12 @@ pub(super) fn status(live: &Live) -> SysResult<Vec<u8>> {
         threads: live.threads,
         uid: live.uid(),
         cpus: live.kernel.cpus(),
+        allowed: live
+            .task
+            .as_ref()
+            .map_or(CpuSet::first(live.kernel.cpus()), |task| task.scheduling().cpus),
+        waits: live.task.as_ref().map_or(0, |task| task.usage().waits),
+        max_resident: live.group.max_resident(),
         sigq_limit: live.group.limits().get(Resource::Sigpending).cur,
         actions: (ignored.0, caught.0),
         task,
@@ -80,7 +92,7 @@ impl Status {
         // Writing to a string does not fail.
         let _ = self.format_ids(&mut rest);
         if let Some(task) = &self.task {
-            let _ = task.format_memory(&mut rest);
+            let _ = task.format_memory(self.max_resident, &mut rest);
         }
         let _ = self.format_rest(&mut rest);
         text.extend_from_slice(rest.as_bytes());
@@ -134,25 +146,25 @@ impl Status {
         writeln!(out, "NoNewPrivs:\t{no_new_privs}\nSeccomp:\t0\nSeccomp_filters:\t0")?;
         writeln!(out, "Speculation_Store_Bypass:\tvulnerable")?;
         writeln!(out, "SpeculationIndirectBranch:\tconditional enabled")?;
-        writeln!(out, "Cpus_allowed:\t{}", cpus::mask(self.cpus))?;
-        writeln!(out, "Cpus_allowed_list:\t{}", cpus::list(self.cpus))?;
+        writeln!(out, "Cpus_allowed:\t{}", cpus::mask_of_set(&self.allowed, self.cpus))?;
+        writeln!(out, "Cpus_allowed_list:\t{}", cpus::list_of_set(&self.allowed))?;
         writeln!(out, "Mems_allowed:\t1\nMems_allowed_list:\t0")?;
-        writeln!(out, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0")
+        writeln!(out, "voluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t0", self.waits)
     }
 }
 
 impl TaskStatus {
-    fn format_memory(&self, out: &mut String) -> std::fmt::Result {
+    fn format_memory(&self, max_resident: u64, out: &mut String) -> std::fmt::Result {
         let u = &self.usage;
         let exe = program_text(&self.layout).min(u.text);
         let file = u.shared.min(u.resident_bytes);
-        // The peaks are not recorded.
+        // The peak of all memory is not recorded, that of resident memory where it was noted.
         let sizes = [
             ("VmPeak", u.virtual_bytes),
             ("VmSize", u.virtual_bytes),
             ("VmLck", u.locked),
             ("VmPin", 0),
-            ("VmHWM", u.resident_bytes),
+            ("VmHWM", u.resident_bytes.max(max_resident)),
             ("VmRSS", u.resident_bytes),
             ("RssAnon", u.resident_bytes - file),
             ("RssFile", file),
@@ -214,6 +226,9 @@ mod tests {
             threads: 1,
             uid: 5,
             cpus: 2,
+            allowed: CpuSet::first(2),
+            waits: 3,
+            max_resident: 0,
             sigq_limit: 9,
             actions: (8, 16),
             task: Some(task),

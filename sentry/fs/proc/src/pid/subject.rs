@@ -205,6 +205,14 @@ impl Live {
         Timespec::from_nanos(kernel::time::realtime().as_nanos().saturating_sub(age))
     }
 
+    /// What the process, or the thread, has used.
+    pub fn resources(&self) -> kernel::ResourceUsage {
+        match &self.task {
+            Some(task) if !self.whole => task.usage(),
+            _ => self.kernel.process_usage(&self.group),
+        }
+    }
+
     /// User and system time in ns: of the process, or of the thread.
     pub fn times(&self) -> (u64, u64) {
         match &self.task {
