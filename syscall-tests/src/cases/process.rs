@@ -31,6 +31,7 @@ cases! { "process";
     clone_fs_shares_directory: "with CLONE_FS the child's chdir moves the parent too";
     clone_parent_makes_sibling: "a CLONE_PARENT child has the caller's parent";
     clone3_sizes_are_checked: "clone3 refuses a size too small, and unknown bytes beyond its own";
+    clone_gives_pidfd: "clone with CLONE_PIDFD writes the descriptor where CLONE_PARENT_SETTID would";
     clone3_gives_pidfd: "CLONE_PIDFD gives a descriptor which is readable when the child ends";
     clone_exit_signal_is_sent: "the low byte of the flags is the signal sent at exit";
     orphan_is_reparented: "a process whose parent ends gets another one";
@@ -543,5 +544,25 @@ fn arch_prctl_refuses_kernel_base(_: &mut Case) -> Outcome {
 
 fn arch_prctl_unknown_is_einval(_: &mut Case) -> Outcome {
     check_errno!(sys!(SYS_arch_prctl, 0x9999, 0), EINVAL);
+    Ok(())
+}
+
+fn clone_gives_pidfd(_: &mut Case) -> Outcome {
+    let mut fd = -1i32;
+    let flags = libc::CLONE_PIDFD | libc::SIGCHLD;
+    check_errno!(sys!(SYS_clone, flags | libc::CLONE_PARENT_SETTID, 0, &mut fd, 0, 0), EINVAL);
+    check_errno!(sys!(SYS_clone, flags, 0, BAD, 0, 0), EFAULT);
+    let pid = sys!(SYS_clone, flags, 0, &mut fd, 0, 0)? as i32;
+    if pid == 0 {
+        sys!(SYS_pause)?;
+    }
+    let fd = std::hint::black_box(fd);
+    sys!(SYS_pidfd_send_signal, fd, libc::SIGKILL, 0, 0)?;
+    check_eq!(calls::term_signal(wait_for(pid)?), Some(libc::SIGKILL), "signal that ended it");
+    // It is known by its pidfd that it is gone, whoever has its id now.
+    check_errno!(sys!(SYS_pidfd_send_signal, fd, 0, 0, 0), ESRCH);
+    check_errno!(sys!(SYS_pidfd_send_signal, fd, 65, 0, 0), ESRCH);
+    check_errno!(sys!(SYS_pidfd_getfd, fd, 0, 0), ESRCH);
+    check_errno!(sys!(SYS_pidfd_send_signal, 0, 0, 0, 0), EBADF);
     Ok(())
 }

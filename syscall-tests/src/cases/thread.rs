@@ -20,6 +20,7 @@ cases! { "thread";
     set_tid_address_gives_tid: "set_tid_address gives the caller's tid";
     kill_ends_all_threads: "SIGKILL ends sleeping threads too";
     exit_of_thread_is_not_seen_by_wait: "a thread that ends leaves nothing to wait for";
+    membarrier_reaches_running_threads: "membarrier returns, though threads run or sleep";
     membarrier_registers: "membarrier answers its query, and private expedited needs registration";
     thread_cputime_is_its_own: "CLOCK_THREAD_CPUTIME_ID of an idle thread stays behind";
 }
@@ -234,5 +235,28 @@ fn thread_cputime_is_its_own(_: &mut Case) -> Outcome {
     check!(fresh < mine, "less time for a fresh thread ({fresh}) than for this one ({mine})");
     let process = calls::now(libc::CLOCK_PROCESS_CPUTIME_ID)?;
     check!(process >= mine, "the process to have used at least as much");
+    Ok(())
+}
+
+fn membarrier_reaches_running_threads(_: &mut Case) -> Outcome {
+    const PRIVATE_EXPEDITED: i32 = 8;
+    const REGISTER_PRIVATE_EXPEDITED: i32 = 16;
+    sys!(SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0, 0)?;
+    static STOP: AtomicU32 = AtomicU32::new(0);
+    let (r, w) = pipe(0)?;
+    let sleeper = std::thread::spawn(move || read(r, &mut [0]));
+    let spinner = std::thread::spawn(|| {
+        while STOP.load(SeqCst) == 0 {
+            std::hint::spin_loop();
+        }
+    });
+    let mut outcome = Ok(0);
+    for _ in 0..50 {
+        outcome = outcome.and_then(|_| sys!(SYS_membarrier, PRIVATE_EXPEDITED, 0, 0));
+    }
+    STOP.store(1, SeqCst);
+    calls::close(w)?;
+    check!(spinner.join().is_ok() && sleeper.join().is_ok(), "both threads to end");
+    check_eq!(outcome, Ok(0), "membarrier");
     Ok(())
 }

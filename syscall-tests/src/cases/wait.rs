@@ -22,6 +22,7 @@ cases! { "wait";
     waitid_nohang_zeroes_info: "WNOHANG without news leaves si_pid 0";
     waitid_bad_type_is_einval: "an unknown id type is EINVAL";
     waitid_by_pidfd: "P_PIDFD waits for the process of a pidfd";
+    waitid_by_nonblocking_pidfd: "P_PIDFD with PIDFD_NONBLOCK is EAGAIN while the process runs";
     rusage_is_filled: "wait4 reports the child's resource usage";
     ignored_sigchld_reaps: "with SIGCHLD ignored children leave no zombie, wait ends in ECHILD";
     thread_can_wait_for_siblings_child: "any thread can wait for a child, __WNOTHREAD cannot";
@@ -254,4 +255,21 @@ fn interrupted_by_signal(_: &mut Case) -> Outcome {
     calls::close(release)?;
     reap(killer)?;
     reap(pid)
+}
+
+fn waitid_by_nonblocking_pidfd(_: &mut Case) -> Outcome {
+    check_errno!(sys!(SYS_pidfd_open, getpid(), 1), EINVAL);
+    check_errno!(sys!(SYS_pidfd_open, 0, 0), EINVAL);
+    check_errno!(sys!(SYS_pidfd_open, 0x3f_ffff, 0), ESRCH);
+    let (pid, release) = sleeper()?;
+    let fd = sys!(SYS_pidfd_open, pid, libc::O_NONBLOCK)? as i32;
+    check_errno!(waitid(libc::P_PIDFD, fd, libc::WEXITED), EAGAIN);
+    calls::close(release)?;
+    let mut poll = [calls::pollfd(fd, libc::POLLIN)];
+    check_eq!(sys!(SYS_poll, &mut poll, 1, -1)?, 1, "poll until the child ends");
+    let got = waitid(libc::P_PIDFD, fd, libc::WEXITED)?;
+    check_eq!((got[1], got[2]), (libc::CLD_EXITED, pid), "code and pid");
+    check_errno!(waitid(libc::P_PIDFD, fd, libc::WEXITED), ECHILD);
+    check!(calls::ready(fd, libc::POLLIN)? & libc::POLLIN != 0, "it stays readable");
+    Ok(())
 }
