@@ -14,9 +14,49 @@
 #![forbid(unsafe_code)]
 
 mod ids;
+pub mod mqueue;
+pub mod msg;
 mod perm;
+pub mod sem;
+pub mod shm;
 mod slot;
 
 pub use perm::Perm;
 pub use slot::Slot;
-pub mod shm;
+
+use mm::MemoryFile;
+use slot::Budget;
+use std::sync::Arc;
+
+/// The most that messages may take of the sentry's memory, all together.
+const MESSAGE_BYTES: usize = 64 << 20;
+
+/// One ipc namespace.
+pub struct IpcNamespace {
+    /// System V shared memory.
+    pub shm: shm::Shm,
+    /// System V semaphores.
+    pub sem: sem::Sems,
+    /// System V message queues.
+    pub msg: msg::Msgs,
+    /// POSIX message queues.
+    pub mqueue: mqueue::Mqueues,
+}
+
+impl IpcNamespace {
+    /// One without objects. Segments lie in `memory`, of which guests may use `memory_limit` bytes.
+    /// `current_pid`: the process that calls.
+    pub fn new(
+        memory: &Arc<MemoryFile>,
+        memory_limit: u64,
+        current_pid: fn() -> i32,
+    ) -> IpcNamespace {
+        let budget = Budget::new(MESSAGE_BYTES);
+        IpcNamespace {
+            shm: shm::Shm::new(memory, memory_limit),
+            sem: sem::Sems::new(),
+            msg: msg::Msgs::new(&budget),
+            mqueue: mqueue::Mqueues::new(&budget, current_pid),
+        }
+    }
+}
