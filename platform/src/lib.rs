@@ -22,6 +22,8 @@ mod context;
 pub mod host;
 mod interrupt;
 pub mod ptrace;
+mod stubs;
+pub mod systrap;
 mod vector;
 
 pub use context::ThreadContext;

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use platform::{Event, Next, Platform};
+use platform::{Event, Next};
 use std::time::Instant;
 
 fn measure(threads: u64, calls: u64) {

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use platform::{Access, Event, Next, PAGE_SIZE, Platform, Prot};
+use platform::{Access, Event, Next, PAGE_SIZE, Prot};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -65,7 +65,7 @@ fn a_fault_is_told_and_the_access_repeated() {
     let data = file(&[1, 0, 0, 0, 0, 0, 0, 0, 42], PAGE_SIZE);
     run(&code, move |thread, event| match event {
         Event::Fault { addr, access, bus } => {
-            assert_eq!((addr, access, bus), (DATA + 8, Access::Unknown, false));
+            assert_eq!((addr, access, bus), (DATA + 8, told(Access::Read), false));
             assert_eq!(thread.regs.rip, TEXT);
             thread.address_space().apply(&[map(DATA, PAGE_SIZE, Prot::READ, &data)]).unwrap();
             Next::Resume
@@ -83,7 +83,7 @@ fn past_the_end_of_a_file_is_a_bus_fault() {
     let code = [0x48, 0x8b, 0x04, 0x25, 0x08, 0x00, 0x80, 0x00];
     let empty = file(&[], 0);
     let (guest, ended) = toy(|_, event| {
-        assert_eq!(event, Event::Fault { addr: DATA + 8, access: Access::Unknown, bus: true });
+        assert_eq!(event, Event::Fault { addr: DATA + 8, access: told(Access::Read), bus: true });
         Next::Exit
     });
     let space = space_with(&code);

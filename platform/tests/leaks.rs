@@ -5,8 +5,7 @@
 mod common;
 
 use common::*;
-use platform::ptrace::PtracePlatform;
-use platform::{Next, Platform};
+use platform::Next;
 use std::time::{Duration, Instant};
 
 fn children() -> Vec<String> {
@@ -26,7 +25,7 @@ fn descriptors() -> usize {
 #[test]
 fn a_thousand_address_spaces() {
     let before = descriptors();
-    let platform = PtracePlatform::new().unwrap();
+    let platform = new_platform().unwrap();
     // Some all at once, and some that ran.
     let spaces: Vec<_> = (0..200).map(|_| platform.new_address_space().unwrap()).collect();
     drop(spaces);

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use platform::{Event, Interrupt, MapOp, Next, PAGE_SIZE, Platform, Prot};
+use platform::{Event, Interrupt, MapOp, Next, PAGE_SIZE, Prot};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};

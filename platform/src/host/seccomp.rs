@@ -75,6 +75,8 @@ pub enum Action {
     KillProcess,
     /// The call fails with this error number.
     Errno(u16),
+    /// The thread gets SIGSYS.
+    Trap,
 }
 
 /// A compiled list.
@@ -124,6 +126,7 @@ pub fn compile(rules: &[Rule], otherwise: Action) -> io::Result<Program> {
     let otherwise = match otherwise {
         Action::KillProcess => SeccompAction::KillProcess,
         Action::Errno(errno) => SeccompAction::Errno(u32::from(errno)),
+        Action::Trap => SeccompAction::Trap,
     };
     SeccompFilter::new(table, otherwise, SeccompAction::Allow, TargetArch::x86_64)
         .and_then(BpfProgram::try_from)

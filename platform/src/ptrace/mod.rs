@@ -17,8 +17,6 @@
 mod host_calls;
 mod launcher;
 mod orders;
-mod placement;
-mod ranges;
 mod run;
 mod service;
 mod space;

@@ -7,12 +7,12 @@
 //! The service takes no lock that a requester may hold while it waits.
 
 use super::orders;
-use super::placement::Placement;
 use super::stub::ORDERS;
 use super::stub_filter::{CLONE_PROCESS, CLONE_THREAD};
 use super::tracee::{Tracee, gone};
 use super::{launcher, sys};
 use crate::PAGE_SIZE;
+use crate::stubs::placement::Placement;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;

@@ -1,11 +1,11 @@
 //! An address space: a stub process.
 
 use super::orders::{self, Order};
-use super::placement::Placement;
-use super::ranges::Ranges;
 use super::service::{Service, Stub};
 use super::stub_filter::CLONE_THREAD;
 use super::tracee::Tracee;
+use crate::stubs::placement::Placement;
+use crate::stubs::ranges::Ranges;
 use crate::{AddressSpace, MapOp};
 use parking_lot::Mutex;
 use std::cell::Cell;
@@ -125,7 +125,7 @@ impl AddressSpace for PtraceAddressSpace {
         let mut now = Vec::new();
         let orders = state.pending.as_mut().unwrap_or(&mut now);
         for op in ops {
-            translate(op, &mut state.mapped, orders)?;
+            orders::translate(op, &mut state.mapped, orders)?;
         }
         if now.is_empty() {
             // Put off, or nothing to do.
@@ -143,33 +143,4 @@ impl Drop for PtraceAddressSpace {
     fn drop(&mut self) {
         self.service.destroy(self.pid, self.page);
     }
-}
-
-/// Appends the orders for one operation.
-fn translate(op: &MapOp, mapped: &mut Ranges, orders: &mut Vec<Order>) -> io::Result<()> {
-    let mut push = |order: Order| {
-        if !orders.last_mut().is_some_and(|last| last.join(&order)) {
-            orders.push(order);
-        }
-    };
-    let (start, end) = orders::range(op)?;
-    match op {
-        MapOp::Map { addr, len, prot, file, offset, shared } => {
-            mapped.insert(start, end);
-            push(Order::map(*addr, *len, *prot, file, *offset, *shared));
-        }
-        MapOp::Unmap { .. } => {
-            // What is not mapped needs no call.
-            for (start, end) in mapped.within(start, end) {
-                push(Order::unmap(start, end - start));
-            }
-            mapped.remove(start, end);
-        }
-        MapOp::Protect { prot, .. } => {
-            for (start, end) in mapped.within(start, end) {
-                push(Order::protect(start, end - start, *prot));
-            }
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 //! a `syscall` it reaches that way is stopped by PTRACE_SYSEMU like any other, and the rest only
 //! reads the orders page.
 
+pub(super) use crate::stubs::regs::{USER_CS, USER_END, USER_SS};
 use crate::{PAGE_SIZE, Registers};
 use std::arch::global_asm;
 
@@ -14,8 +15,6 @@ pub(super) const CODE: u64 = 0x7fff_fff0_0000;
 pub(super) const ORDERS: u64 = CODE + PAGE_SIZE;
 /// The end of the stub.
 pub(super) const END: u64 = ORDERS + PAGE_SIZE;
-/// The end of the user half (TASK_SIZE with four-level page tables).
-pub(super) const USER_END: u64 = 0x7fff_ffff_f000;
 
 /// Length of one order in the orders page: number, six arguments, one word unused.
 pub(super) const ORDER_LEN: usize = 64;
@@ -109,9 +108,7 @@ fn at(rip: u64) -> Registers {
     }
 }
 
-/// Linux's user code and data selectors, and flags with nothing but interrupts enabled.
-pub(super) const USER_CS: u64 = 0x33;
-pub(super) const USER_SS: u64 = 0x2b;
+/// Flags with nothing but interrupts enabled.
 const EFLAGS: u64 = 0x202;
 
 /// To run the first `count` orders.

@@ -4,6 +4,7 @@
 //! these can touch anything but tracees.
 
 use crate::Registers;
+pub(super) use crate::stubs::threads::{KICK, current_cpu, kick, set_affinity};
 use std::io;
 
 const NT_X86_XSTATE: usize = 0x202;
@@ -156,50 +157,10 @@ pub(super) fn wait(tid: i32) -> io::Result<Stop> {
     })
 }
 
-/// tgkill(2). An error means that the thread is gone, which is fine.
-pub(super) fn kick(pid: i32, tid: i32) {
-    // SAFETY: three numbers.
-    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, KICK) };
-}
-
 /// kill(2) with SIGKILL. An error means that the process is gone, which is fine.
 pub(super) fn kill(pid: i32) {
     // SAFETY: two numbers.
     unsafe { libc::syscall(libc::SYS_kill, pid, libc::SIGKILL) };
-}
-
-/// The signal that gets a tracee out of guest code: one that is ignored by default, so that a late
-/// one harms nobody.
-pub(super) const KICK: i32 = libc::SIGURG;
-
-/// The words of a CPU mask: as many as any kernel has been built for (8192 CPUs).
-const MASK_WORDS: usize = 128;
-
-/// The CPUs that the calling thread may use (sched_getaffinity).
-pub(super) fn affinity() -> io::Result<Vec<usize>> {
-    let mut mask = [0u64; MASK_WORDS];
-    let size = size_of_val(&mask);
-    // SAFETY: the kernel writes at most `size` bytes to the array.
-    check(unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size, mask.as_mut_ptr()) })?;
-    let allowed = |cpu: &usize| mask[cpu / 64] >> (cpu % 64) & 1 == 1;
-    Ok((0..MASK_WORDS * 64).filter(allowed).collect())
-}
-
-/// Pins a thread to one CPU (sched_setaffinity), if the host lets us. 0: the calling thread.
-pub(super) fn set_affinity(tid: i32, cpu: usize) {
-    let mut mask = [0u64; MASK_WORDS];
-    if let Some(word) = mask.get_mut(cpu / 64) {
-        *word = 1 << (cpu % 64);
-        let size = size_of_val(&mask);
-        // SAFETY: the kernel reads `size` bytes of the array.
-        unsafe { libc::syscall(libc::SYS_sched_setaffinity, tid, size, mask.as_ptr()) };
-    }
-}
-
-/// The CPU that the calling thread runs on, for the moment (getcpu; no call on most hosts).
-pub(super) fn current_cpu() -> Option<usize> {
-    // SAFETY: no arguments.
-    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
 /// The id of the calling thread (gettid).

@@ -3,10 +3,12 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use platform::host::memory::memfd;
-use platform::ptrace::PtracePlatform;
+use platform::host::seccomp::Rule;
+use platform::ptrace::{self, PtracePlatform};
+use platform::systrap::{self, SystrapPlatform};
 use platform::{
-    AddressSpace, Event, Guest, Interrupt, MapOp, Next, PAGE_SIZE, Platform, Prot, Registers,
-    ThreadContext,
+    Access, AddressSpace, Event, Guest, Interrupt, MapOp, Next, PAGE_SIZE, Platform, Prot,
+    Registers, ThreadContext,
 };
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -19,9 +21,26 @@ pub const TEXT: u64 = 0x40_0000;
 /// Where data lies.
 pub const DATA: u64 = 0x80_0000;
 
+/// Whether this test program is for the systrap platform: those that begin with `systrap` are.
+/// They run the same tests as the others, which are for ptrace.
+pub const SYSTRAP: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), [b's', b'y', b's', ..]);
+
 /// One platform for all tests of a process.
-pub static PLATFORM: LazyLock<PtracePlatform> =
-    LazyLock::new(|| PtracePlatform::new().expect("ptrace works here"));
+pub static PLATFORM: LazyLock<Box<dyn Platform>> =
+    LazyLock::new(|| new_platform().expect("the platform works here"));
+
+/// Another platform.
+pub fn new_platform() -> std::io::Result<Box<dyn Platform>> {
+    Ok(if SYSTRAP { Box::new(SystrapPlatform::new()?) } else { Box::new(PtracePlatform::new()?) })
+}
+
+/// What the platform needs of the host.
+pub const HOST_CALLS: &[Rule] = if SYSTRAP { systrap::HOST_CALLS } else { ptrace::HOST_CALLS };
+
+/// The access of a fault, as the platform tells it.
+pub fn told(access: Access) -> Access {
+    if SYSTRAP { access } else { Access::Unknown }
+}
 
 type Handler = Box<dyn Fn(&mut ThreadContext, Event) -> Next + Send + Sync>;
 

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 /// Disjoint, non-touching ranges: start to end.
 #[derive(Default)]
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     ranges: BTreeMap<u64, u64>,
 }
 
 impl Ranges {
     /// Adds `start..end`.
-    pub(super) fn insert(&mut self, mut start: u64, mut end: u64) {
+    pub(crate) fn insert(&mut self, mut start: u64, mut end: u64) {
         // Swallow all that touch.
         while let Some((&other_start, &other_end)) = self.ranges.range(..=end).next_back() {
             if other_end < start {
@@ -27,7 +27,7 @@ impl Ranges {
     }
 
     /// Removes `start..end`.
-    pub(super) fn remove(&mut self, start: u64, end: u64) {
+    pub(crate) fn remove(&mut self, start: u64, end: u64) {
         while let Some((&other_start, &other_end)) = self.ranges.range(..end).next_back() {
             if other_end <= start {
                 break;
@@ -43,7 +43,7 @@ impl Ranges {
     }
 
     /// The parts of `start..end` that are in the set, in order.
-    pub(super) fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub(crate) fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         let first = match self.ranges.range(..=start).next_back() {
             Some((&other_start, &other_end)) if other_end > start => other_start,
             _ => start,

@@ -8,7 +8,7 @@
 //! CPU that has two more runnable guest threads than another, and a thread that leaves its CPU
 //! idle shoos a computing one over.
 
-use super::sys;
+use super::threads;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const SHOO_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The CPUs, and who runs there. Counters are hints: nothing but speed depends on them.
-pub(super) struct Placement {
+pub(crate) struct Placement {
     cpus: Vec<Cpu>,
     seats: Mutex<Vec<Arc<Place>>>,
     start: Instant,
@@ -43,8 +43,8 @@ struct Place {
 
 impl Placement {
     /// Over the CPUs that the process may use.
-    pub(super) fn new() -> Self {
-        let cpus = sys::affinity().unwrap_or_default();
+    pub(crate) fn new() -> Self {
+        let cpus = threads::affinity().unwrap_or_default();
         let cpu = |number| Cpu { number, runnable: AtomicI32::new(0) };
         Placement {
             cpus: cpus.into_iter().map(cpu).collect(),
@@ -64,7 +64,7 @@ impl Placement {
     }
 
     /// The number of a CPU for work that nobody waits for.
-    pub(super) fn idlest(&self) -> Option<usize> {
+    pub(crate) fn idlest(&self) -> Option<usize> {
         self.cpus.get(self.best(None)).map(|cpu| cpu.number)
     }
 
@@ -86,13 +86,13 @@ impl Placement {
         if let Some(place) = crowded {
             // Its tracer finds a kick without a request, and moves. (The seat is in the list, so
             // the thread has not been reaped.)
-            sys::kick(place.pid, place.tid);
+            threads::kick(place.pid, place.tid);
         }
     }
 }
 
 /// The place of one guest thread; used by its tracer thread.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     placement: Arc<Placement>,
     place: Arc<Place>,
     /// Whether it counts as runnable.
@@ -101,8 +101,8 @@ pub(super) struct Seat {
 
 impl Seat {
     /// Takes a place for a host thread of a stub and the calling thread, its tracer.
-    pub(super) fn take(placement: &Arc<Placement>, pid: i32, tid: i32) -> Seat {
-        let cpu = placement.best(sys::current_cpu());
+    pub(crate) fn take(placement: &Arc<Placement>, pid: i32, tid: i32) -> Seat {
+        let cpu = placement.best(threads::current_cpu());
         let place =
             Place { cpu: AtomicUsize::new(cpu), pid, tid, in_guest: AtomicBool::new(false) };
         let place = Arc::new(place);
@@ -114,7 +114,7 @@ impl Seat {
     }
 
     /// Before guest code runs.
-    pub(super) fn enter_guest(&mut self) {
+    pub(crate) fn enter_guest(&mut self) {
         self.set_runnable(true);
         let cpus = &self.placement.cpus;
         let from = self.place.cpu.load(Relaxed);
@@ -133,12 +133,12 @@ impl Seat {
     }
 
     /// After guest code ran.
-    pub(super) fn leave_guest(&self) {
+    pub(crate) fn leave_guest(&self) {
         self.place.in_guest.store(false, Relaxed);
     }
 
     /// The thread blocks, or ends.
-    pub(super) fn block(&mut self) {
+    pub(crate) fn block(&mut self) {
         self.set_runnable(false);
     }
 
@@ -161,8 +161,8 @@ impl Seat {
         if let Some(cpu) = self.placement.cpus.get(self.place.cpu.load(Relaxed))
             && self.placement.cpus.len() > 1
         {
-            sys::set_affinity(self.place.tid, cpu.number);
-            sys::set_affinity(0, cpu.number);
+            threads::set_affinity(self.place.tid, cpu.number);
+            threads::set_affinity(0, cpu.number);
         }
     }
 }

@@ -1,0 +1,4 @@
+//! The tests of these names, on the systrap platform; see `common::SYSTRAP`.
+
+#[path = "leaks.rs"]
+mod leaks;
