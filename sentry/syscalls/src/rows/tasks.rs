@@ -97,6 +97,8 @@ rows! {
     151 mlockall(flags: i32) => memory::mlockall, Partial, "state and limit only";
     152 munlockall() => memory::munlockall, Partial, "state and limit only";
     153 vhangup() => privileged::refused, Partial, "always EPERM";
+    155 pivot_root(new_root: UserStr, put_old: UserStr)
+        => privileged::pivot_root, Partial, "EPERM, or EINVAL as where the root cannot be exchanged";
     157 prctl(option: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64)
         => prctl::prctl, Partial, "names, death signal, capabilities, securebits, no_new_privs, subreaper, PR_SET_VMA; others are EINVAL";
     158 arch_prctl(code: i32, addr: u64) => system::arch_prctl, Partial, "FS and GS only";

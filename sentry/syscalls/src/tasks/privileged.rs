@@ -2,7 +2,7 @@
 //! container with a user namespace, its root has no power over the host's modules, swap, ports or
 //! kernel, so that the answer is EPERM, after the checks that Linux makes before that one.
 
-use crate::args::Flags;
+use crate::args::{Flags, UserStr};
 use abi::{Errno, UserAddr};
 use kernel::{CallResult, TaskContext};
 use vfs::cred::Caps;
@@ -11,6 +11,19 @@ use vfs::cred::Caps;
 /// swapoff(2), acct(2), vhangup(2), which look at the capability first.
 pub(crate) fn refused(_cx: &mut TaskContext<'_>) -> CallResult {
     Err(Errno::EPERM.into())
+}
+
+/// pivot_root(2). For who may mount it is EINVAL, the answer where the root is the initial RAM
+/// file system, which cannot be exchanged either: programs know to move a mount over it instead.
+pub(crate) fn pivot_root(
+    cx: &mut TaskContext<'_>,
+    _new_root: UserStr,
+    _put_old: UserStr,
+) -> CallResult {
+    if !cx.cred().has_cap(Caps::SYS_ADMIN) {
+        return Err(Errno::EPERM.into());
+    }
+    Err(Errno::EINVAL.into())
 }
 
 /// swapon(2).
