@@ -215,7 +215,7 @@ const BASH: &[&str] = &[
     "cat /no/such; echo $?; no-such-command; echo $?; ./; echo $?; exec /no/such/program",
     "set -C; echo 1 >f; echo 2 >f; echo $?; mv f g && cp -p g h && cmp g h && rm g h && ls -A | wc -l",
     "printf 'b 2\\na 10\\n' | sort -k2n | awk '{s+=$2} END {print NR, s}'; seq 20 | xargs -n 7 -P 2 echo | wc -l",
-    "kill -SEGV $$; echo not reached",
+    "echo first; kill -SEGV $$; echo not reached",
 ];
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The environment of both sides.
-const ENVIRONMENT: &[(&str, &str)] = &[
+pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("HOME", "/tmp"),
     ("LC_ALL", "C"),
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
@@ -62,7 +62,10 @@ impl<'a> Both<'a> {
 
     /// In the sandbox, to be started.
     pub fn inside_command(&self, command: &[&str]) -> Command {
-        let mut args = vec!["run".to_owned(), "--timeout".into(), LIMIT.into()];
+        let mut args = vec!["run".to_owned()];
+        if !self.options.contains(&"--timeout") {
+            args.extend(["--timeout".to_owned(), LIMIT.to_owned()]);
+        }
         for (name, value) in ENVIRONMENT {
             args.extend(["--env".to_owned(), format!("{name}={value}")]);
         }
