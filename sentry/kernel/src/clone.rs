@@ -126,6 +126,9 @@ impl TaskContext<'_> {
                 scheduling: caller.scheduling().fork(),
             };
             let child = Task::new(&kernel, new);
+            if flags.contains(CloneFlags::SYSVSEM) {
+                *child.sem_undo.lock() = Some(caller.sem_undo());
+            }
             if !is_thread {
                 add_process(&mut table, &caller, &child, request)?;
             }

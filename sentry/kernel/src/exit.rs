@@ -88,6 +88,7 @@ impl Task {
     pub(crate) fn exit(self: &Arc<Task>, status: WaitStatus) {
         self.release_futexes(true);
         self.release_memory(true);
+        self.release_sem_undo();
         // The last user of a table closes what is in it.
         drop(self.set_files(vfs::FdTable::new()));
         self.kernel().end_task(self, status);
@@ -120,6 +121,7 @@ impl Kernel {
         drop(table);
         if !used {
             task.group().note_resident(&mm);
+            self.ipc.shm.note_exit(&mm, task.group().pid());
             mm.clear();
         }
     }

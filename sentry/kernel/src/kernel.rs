@@ -47,6 +47,8 @@ pub struct Kernel {
     pub timers: Timers,
     /// uname(2)'s nodename and domainname.
     pub uts: RwLock<Uts>,
+    /// System V IPC and POSIX message queues.
+    pub ipc: ipc::IpcNamespace,
     /// When it was made: the guests' boot.
     pub boot: Instant,
     /// The sandbox's console, if it has one.
@@ -83,8 +85,11 @@ impl Kernel {
     /// A kernel with no process but the built-in init.
     pub fn new(config: KernelConfig) -> Arc<Kernel> {
         let uts = Uts { nodename: config.hostname.clone().into(), domainname: b"(none)".to_vec() };
+        let caller = || crate::current().map_or(0, |task| task.group().pid());
+        let ipc = ipc::IpcNamespace::new(&config.memory_file, config.memory_limit, caller);
         let kernel = Kernel {
             config,
+            ipc,
             processes: Processes::default(),
             futexes: Futexes::default(),
             barriers: wait::WaitQueue::new(),

@@ -47,6 +47,8 @@ pub struct Task {
     /// What the parent in vfork(2) waits for.
     pub(crate) vfork_done: Mutex<Option<Arc<Completion>>>,
     pub(crate) restart_block: Mutex<Option<RestartBlock>>,
+    /// What SEM_UNDO takes back at the end; made when first needed.
+    pub(crate) sem_undo: Mutex<Option<Arc<ipc::sem::UndoList>>>,
     /// Which side of the border it is on, for membarrier(2).
     pub(crate) border: crate::membarrier::Border,
     /// CPU time.
@@ -115,6 +117,7 @@ impl Task {
             pi_owner: Default::default(),
             vfork_done: Mutex::new(None),
             restart_block: Mutex::new(None),
+            sem_undo: Mutex::new(None),
             border: Default::default(),
             clock: CpuClock::default(),
             scheduling: Mutex::new(new.scheduling),
@@ -214,6 +217,20 @@ impl Task {
     /// PR_SET_PDEATHSIG.
     pub fn set_parent_death_signal(&self, signal: i32) {
         self.parent_death_signal.store(signal, Ordering::Relaxed);
+    }
+
+    /// The adjustments that SEM_UNDO makes when the task ends.
+    pub fn sem_undo(&self) -> Arc<ipc::sem::UndoList> {
+        self.sem_undo.lock().get_or_insert_with(|| Arc::new(ipc::sem::UndoList::new())).clone()
+    }
+
+    /// The task ends, or unshares (CLONE_SYSVSEM) what it has: makes its adjustments, unless
+    /// others share them.
+    pub fn release_sem_undo(&self) {
+        let list = self.sem_undo.lock().take();
+        if let Some(list) = list {
+            list.release(self.group.pid());
+        }
     }
 
     /// The thread group leader?

@@ -7,12 +7,14 @@
 //! A handler decodes, checks in Linux's order, calls a method on the object it found, encodes. The
 //! logic is in the crates below.
 //!
-//! Start reading in `table.rs`; rows are in `rows/`, handlers in `files/` and `tasks/`.
+//! Start reading in `table.rs`; rows are in `rows/`, handlers in `files/`, `tasks/` and
+//! `ipc/`.
 
 #![forbid(unsafe_code)]
 
 pub mod args;
 mod files;
+mod ipc;
 mod rows;
 mod table;
 mod tasks;

@@ -77,7 +77,7 @@ const KERNEL: &[(&str, &str)] = &[
     ("sched_rr_timeslice_ms", "100"),
     ("sched_rt_period_us", "1000000"),
     ("sched_rt_runtime_us", "950000"),
-    ("sem", "32000\t1024000000\t500\t32000"),
+    ("sem", "32000\t1048576\t500\t32000"),
     ("shm_rmid_forced", "0"),
     ("shmall", "18446744073692774399"),
     ("shmmax", "18446744073692774399"),

@@ -175,6 +175,9 @@ pub(crate) fn unshare(cx: &mut TaskContext<'_>, flags: Flags) -> CallResult {
     if flags.contains(CloneFlags::FILES) {
         drop(cx.task.set_files(cx.files().fork()));
     }
+    if flags.contains(CloneFlags::SYSVSEM) {
+        cx.task.release_sem_undo();
+    }
     Ok(0)
 }
 

@@ -63,9 +63,9 @@ pub(crate) fn table() -> Entries<Proc> {
 
 fn sysvipc() -> Entries<Proc> {
     entries([
-        ("msg", fixed(lists::SYSVIPC_MSG)),
-        ("sem", fixed(lists::SYSVIPC_SEM)),
-        ("shm", fixed(lists::SYSVIPC_SHM)),
+        ("msg", text(|proc| Ok(proc.kernel()?.ipc.msg.proc_table().into_bytes()))),
+        ("sem", text(|proc| Ok(proc.kernel()?.ipc.sem.proc_table().into_bytes()))),
+        ("shm", text(|proc| Ok(proc.kernel()?.ipc.shm.proc_table().into_bytes()))),
     ])
 }
 
