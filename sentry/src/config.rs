@@ -96,6 +96,8 @@ pub enum MountKind {
     Sys,
     /// The device nodes that every program may expect.
     Dev,
+    /// Pseudo-terminals. All mounts show the same ones.
+    Pts,
 }
 
 /// The attributes of something made up.

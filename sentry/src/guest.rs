@@ -2,12 +2,13 @@
 
 use crate::boot::BootError;
 use crate::config::{ProcessConfig, ViewConfig};
-use crate::console::JobControl;
+use crate::console::{JobControl, KernelTerminals};
 use crate::control::{FromSentry, Status};
 use crate::isolation::Phases;
 use crate::mounts::Mounter;
 use abi::signal::Signal;
 use abi::{Errno, SysResult};
+use fs::devpts::DevPts;
 use fs::hostio::{Console, HostFile, HostPoller};
 use kernel::{InitProcess, Kernel, KernelConfig, Limits, WaitStatus};
 use mm::MemoryFile;
@@ -67,12 +68,15 @@ impl Guest {
 
         let streams = Streams::new(parts.stdio, &parts.process, &kernel)
             .map_err(|error| own("cannot use the standard streams")(&error))?;
+        let devpts = DevPts::new(Arc::new(KernelTerminals(Arc::downgrade(&kernel))));
+        fs::dev::set_devpts(Some(devpts.clone()));
         let mounter = Mounter {
             kernel: &kernel,
             gofer: Arc::new(gofer),
             size: parts.memory_limit,
             console: streams.console.is_some(),
             host: parts.host,
+            devpts,
         };
         let mounts = mounter.build(&parts.view)?;
         phases.end("mounts");

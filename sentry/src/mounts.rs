@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::stat::makedev;
 use abi::time::Timespec;
 use fs::dev;
+use fs::devpts::DevPts;
 use fs::goferfs::GoferFs;
 use fs::overlay::OverlayFs;
 use fs::tmpfs::{Tmpfs, TmpfsOptions};
@@ -27,6 +28,8 @@ pub(crate) struct Mounter<'a> {
     pub console: bool,
     /// What /proc shows of the machine.
     pub host: procfs::HostInfo,
+    /// Pseudo-terminals.
+    pub devpts: Arc<DevPts>,
 }
 
 impl Mounter<'_> {
@@ -85,6 +88,7 @@ impl Mounter<'_> {
                 procfs::ProcFs::new(self.kernel, procfs::ProcOptions { host, net: None })
             }
             MountKind::Sys => procfs::SysFs::new(self.kernel.cpus()),
+            MountKind::Pts => self.devpts.clone(),
             MountKind::Dev => {
                 let fs = self.memory(&Attributes::root_owned(0o755))?;
                 self.fill_dev(&fs)?;
@@ -100,7 +104,7 @@ impl Mounter<'_> {
             MountKind::Sys => {
                 MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC
             }
-            MountKind::Dev => MountFlags::NOSUID | MountFlags::NOEXEC,
+            MountKind::Dev | MountKind::Pts => MountFlags::NOSUID | MountFlags::NOEXEC,
         };
         Ok(Mount::new(fs, flags | MountFlags::RELATIME))
     }

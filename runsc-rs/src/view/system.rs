@@ -32,6 +32,7 @@ pub fn default_root<'a>(host: &'a Host, request: &Request<'_>) -> Builder<'a> {
     let mut builder = Builder::new(host);
     builder.mount(Path::new("/proc"), MountKind::Proc);
     builder.mount(Path::new("/dev"), MountKind::Dev);
+    builder.mount(Path::new("/dev/pts"), MountKind::Pts);
     builder.mount(Path::new("/sys"), MountKind::Sys);
     for (path, mode) in FRESH {
         fresh(&mut builder, path, *mode);
@@ -87,6 +88,7 @@ pub fn other_root<'a>(host: &'a Host, root: &Path) -> Builder<'a> {
     builder.root = MountKind::Overlay { root: id };
     builder.mount(Path::new("/proc"), MountKind::Proc);
     builder.mount(Path::new("/dev"), MountKind::Dev);
+    builder.mount(Path::new("/dev/pts"), MountKind::Pts);
     fresh(&mut builder, "/dev/shm", 0o1777);
     // The host's own would tell about its hardware.
     builder.mount(Path::new("/sys"), MountKind::Sys);

@@ -56,6 +56,7 @@ fn lines(view: &View) -> Vec<String> {
         MountKind::Gofer { root: id, .. } => format!("files {}", root(id)),
         MountKind::Proc => "proc".into(),
         MountKind::Dev => "dev".into(),
+        MountKind::Pts => "pts".into(),
         MountKind::Sys => "sys".into(),
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -104,6 +105,7 @@ fn the_default_shows_the_system_and_the_current_directory_only() {
         "/var/run -> /run",
         "/proc = proc",
         "/dev = dev",
+        "/dev/pts = pts",
         "/dev/shm = memory 1777",
     ] {
         assert!(has(&lines, line), "{line} is missing: {lines:#?}");

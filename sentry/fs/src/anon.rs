@@ -118,10 +118,15 @@ impl AnonAttr {
     /// Attributes with a fresh inode number. `mode`: type and permissions.
     pub fn new(dev: u64, mode: u32, uid: u32, gid: u32) -> AnonAttr {
         static NEXT_INO: AtomicU64 = AtomicU64::new(1);
+        AnonAttr::with_ino(dev, NEXT_INO.fetch_add(1, Ordering::Relaxed), mode, (uid, gid))
+    }
+
+    /// Attributes with this inode number, owner and group.
+    pub fn with_ino(dev: u64, ino: u64, mode: u32, (uid, gid): (u32, u32)) -> AnonAttr {
         let now = now();
         AnonAttr(Mutex::new(Attr {
             dev,
-            ino: NEXT_INO.fetch_add(1, Ordering::Relaxed),
+            ino,
             mode,
             nlink: 1,
             uid,

@@ -8,6 +8,7 @@ mod random;
 
 pub use mem::is_dev_zero;
 
+use crate::devpts::{DevPts, PTS_MAJOR};
 use crate::hostio::Console;
 use abi::file::{FileType, OpenFlags};
 use abi::stat::{major, makedev, minor};
@@ -50,6 +51,18 @@ pub const DIRECTORIES: &[(&str, u32)] = &[("shm", 0o1777), ("pts", 0o755), ("mqu
 /// The sandbox's console: one, as the sandbox is this process.
 static THE_CONSOLE: Mutex<Option<Arc<Console>>> = Mutex::new(None);
 
+/// Its pseudo-terminals.
+static THE_DEVPTS: Mutex<Option<Arc<DevPts>>> = Mutex::new(None);
+
+/// Says what the nodes of pseudo-terminals open, and what a task's own terminal is.
+pub fn set_devpts(devpts: Option<Arc<DevPts>>) {
+    *THE_DEVPTS.lock() = devpts;
+}
+
+fn devpts() -> SysResult<Arc<DevPts>> {
+    THE_DEVPTS.lock().clone().ok_or(Errno::ENXIO)
+}
+
 /// Says what /dev/console and /dev/tty open.
 pub fn set_console(console: Option<Arc<Console>>) {
     *THE_CONSOLE.lock() = console;
@@ -67,7 +80,6 @@ pub fn console_rdev() -> u64 {
 
 /// Opens the device that a node names. ENXIO where there is no such device.
 pub fn open_device(rdev: u64, kind: FileType, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
-    let _ = flags;
     if kind != FileType::CharDevice {
         return Err(Errno::ENXIO);
     }
@@ -76,8 +88,20 @@ pub fn open_device(rdev: u64, kind: FileType, flags: OpenFlags) -> SysResult<Arc
         (1, 5) => Ok(Arc::new(Mem::Zero)),
         (1, 7) => Ok(Arc::new(Mem::Full)),
         (1, 8 | 9) => Ok(Arc::new(Random::default())),
-        (5, 0 | 1) => console().ok_or(Errno::ENXIO).map(|console| console.open()),
+        (5, 0) => open_tty(flags),
+        (5, 1) => console().ok_or(Errno::ENXIO).map(|console| console.open()),
+        (5, 2) => Ok(devpts()?.open_master()?),
+        (PTS_MAJOR, index) => devpts()?.open_slave(index, flags),
         _ => Err(Errno::ENXIO),
+    }
+}
+
+/// /dev/tty: the controlling terminal of the task that opens it. ENXIO where it has none.
+fn open_tty(flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
+    let rdev = devpts()?.controlling().ok_or(Errno::ENXIO)?;
+    match rdev {
+        rdev if rdev == console_rdev() => console().ok_or(Errno::ENXIO).map(|c| c.open()),
+        rdev => devpts()?.open_slave(minor(rdev), flags | OpenFlags::NOCTTY),
     }
 }
 

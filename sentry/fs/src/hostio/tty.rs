@@ -9,6 +9,9 @@
 
 use super::console::Console;
 use super::host_error;
+use crate::tty::termios::{
+    Termios as KernelTermios, Termios2 as KernelTermios2, Winsize as KernelWinsize,
+};
 use abi::signal::Signal;
 use abi::{Errno, SysResult, UserAddr};
 use mm::MemoryManager;
@@ -18,7 +21,6 @@ use rustix::termios::{
     tcsetattr, tcsetwinsize,
 };
 use std::os::fd::BorrowedFd;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const TCGETS: u32 = 0x5401;
 const TCSETS: u32 = 0x5402;
@@ -35,37 +37,6 @@ const TCGETS2: u32 = 0x802c_542a;
 const TCSETS2: u32 = 0x402c_542b;
 const TCSETSW2: u32 = 0x402c_542c;
 const TCSETSF2: u32 = 0x402c_542d;
-
-/// The kernel's `struct termios`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
-struct KernelTermios {
-    iflag: u32,
-    oflag: u32,
-    cflag: u32,
-    lflag: u32,
-    line: u8,
-    cc: [u8; 19],
-}
-
-/// `struct termios2`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
-struct KernelTermios2 {
-    base: KernelTermios,
-    ispeed: u32,
-    ospeed: u32,
-}
-
-/// `struct winsize`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
-struct KernelWinsize {
-    row: u16,
-    col: u16,
-    xpixel: u16,
-    ypixel: u16,
-}
 
 /// The order of `c_cc`; its last two places are unused.
 const CONTROL_CHARACTERS: [SpecialCodeIndex; 17] = [

@@ -15,6 +15,7 @@ const FIOASYNC: u32 = 0x5452;
 const FIONREAD: u32 = 0x541b;
 const FIOQSIZE: u32 = 0x5460;
 const FIGETBSZ: u32 = 2;
+const TIOCGPTPEER: u32 = 0x5441;
 
 /// ioctl(2).
 pub(crate) fn ioctl(cx: &mut TaskContext<'_>, fd: Fd, cmd: Flags, arg: u64) -> CallResult {
@@ -46,6 +47,11 @@ pub(crate) fn ioctl(cx: &mut TaskContext<'_>, fd: Fd, cmd: Flags, arg: u64) -> C
         FIOQSIZE if is_regular || kind == FileType::Directory => {
             let size = file.path().inode().attr()?.size;
             cx.write(addr, &size)?;
+        }
+        TIOCGPTPEER => {
+            let flags = OpenFlags::from_bits_truncate(arg as u32);
+            let peer = fs::devpts::open_peer(&file, flags).ok_or(Errno::ENOTTY)??;
+            return Ok(cx.install(peer, flags.contains(OpenFlags::CLOEXEC))?.0 as u64);
         }
         FIGETBSZ if is_regular || kind == FileType::Directory => {
             let size = file.path().inode().attr()?.blksize;
