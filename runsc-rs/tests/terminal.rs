@@ -31,21 +31,25 @@ fn same_on_terminal(caller: Caller, steps: &[&str], command: &[&str]) -> String 
     let inside = [&[program.to_str().unwrap()], &options[..], command].concat();
     let inside = on_terminal(caller, &dir, steps, &inside);
     assert_eq!((inside.0, &*inside.2), (0, ""), "{steps:?} {command:?}: {}", inside.1);
-    assert_eq!(inside.1, native.1, "{caller:?}: {steps:?} {command:?}");
-    assert!(inside.1.ends_with("nothing left\n"), "{}", inside.1);
+    // What a program changes in the settings of the terminal ends with the sandbox.
+    let native = native.1.replace("settings changed", "settings kept");
+    assert_eq!(inside.1, native, "{caller:?}: {steps:?} {command:?}");
+    assert!(inside.1.ends_with("settings kept\nnothing left\n"), "{}", inside.1);
     inside.1
 }
 
 /// Steps, script of a shell, how it ends.
 type Scene = (&'static [&'static str], &'static str, i32);
 
+// What says that it is ready is the foreground child, once it is a program of its own: a shell that
+// is about to start one may take the signal for it.
 const SCENES: &[Scene] = &[
-    // Ctrl-C: with a handler, without, when the foreground is a child, in the middle of a line.
-    (&["wait ready", r"type \x03"], "trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 1000; done", 7),
-    (&["wait ready", r"type \x03"], "echo ready; sleep 1000; echo never", 130),
+    // Ctrl-C: with a handler, without, in the middle of a line, twice.
+    (&["wait ready", r"type \x03"], "trap 'echo caught; exit 7' INT; while :; do sh -c 'echo ready; exec sleep 1000'; done", 7),
+    (&["wait ready", r"type \x03"], "sh -c 'echo ready; exec sleep 1000'; echo never", 130),
     (&["wait ready", r"type \x03"], "echo ready; exec cat", 130),
-    (&["wait ready", r"type half\x03"], "trap 'echo caught' INT; echo ready; cat; echo $?", 0),
-    (&["wait ready", r"type \x03", "wait one", r"type \x03"], "trap 'echo one; trap \"echo two; exit 2\" INT' INT; echo ready; while :; do sleep 1000; done", 2),
+    (&["wait ready", r"type half\x03"], "trap 'echo caught' INT; sh -c 'echo ready; exec cat'; echo $?", 0),
+    (&["wait ready", r"type \x03", "wait one", "wait ready", r"type \x03"], "trap 'echo one; trap \"echo two; exit 2\" INT' INT; while :; do sh -c 'echo ready; exec sleep 1000'; done", 2),
     // Ctrl-\, Ctrl-D, editing.
     (&["wait ready", r"type \x1c"], "ulimit -c 0; echo ready; exec sleep 1000", 131),
     (&["wait ready", r"type abc\x7fd\n\x04"], "echo ready; exec cat", 0),
@@ -53,10 +57,10 @@ const SCENES: &[Scene] = &[
     // Settings, and their return.
     (&[], "test -t 0 && test -t 1 && stty -a; exit 3", 3),
     (&["size 33 77", "wait ready", "size 44 88"], "trap 'stty size; exit 5' WINCH; until [ \"$(stty size)\" = '33 77' ]; do :; done; echo ready; while :; do sleep 0.01; done", 5),
-    (&["wait ready", r"type a\x03"], "stty -isig -icanon -echo; echo ready; head -c 2 | od -c; stty sane -echo", 0),
+    (&["wait ready", r"type a\x03"], "stty -isig -icanon -echo; echo ready; head -c 2 | od -c; stty sane", 0),
     // The terminal is closed.
-    (&["wait ready", "hangup"], "echo ready; sleep 1000; echo never", 129),
-    (&["wait ready", "hangup"], "trap 'exit 6' HUP; echo ready; while :; do sleep 1000; done", 6),
+    (&["wait ready", "hangup"], "sh -c 'echo ready; exec sleep 1000'; echo never", 129),
+    (&["wait ready", "hangup"], "trap 'exit 6' HUP; while :; do sh -c 'echo ready; exec sleep 1000'; done", 6),
 ];
 
 #[test]
@@ -82,14 +86,14 @@ fn job_control_of_a_shell() {
         r"type stty -echo; PS1= PS2=; bind 'set enable-bracketed-paste off' 2>/dev/null; echo re''ady\n",
         "wait ready",
         // The foreground job is stopped, goes on, and is interrupted.
-        r"type sh -c 'echo fg; exec sleep 1000'\n",
+        r"type sh -c 'trap \"echo again\" CONT; echo fg; while :; do :; done'\n",
         "wait fg",
         r"type \x1a",
         "wait Stopped",
         r"type jobs; echo st''opped=$?\n",
         "wait stopped=",
         r"type fg\n",
-        "wait sh -c",
+        "wait again",
         r"type \x03",
         r"type echo in''terrupted=$?\n",
         "wait interrupted=130",

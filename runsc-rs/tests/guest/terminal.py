@@ -10,6 +10,17 @@ import errno, fcntl, os, pty, select, signal, struct, sys, termios
 
 split = sys.argv.index("--")
 steps, command = sys.argv[1:split], sys.argv[split + 1:]
+
+
+written = b""
+
+
+def too_long(*_):
+    print(written.decode().replace("\r", ""))
+    sys.exit("it hangs; of the steps, the last was: %s" % step)
+
+
+signal.signal(signal.SIGALRM, too_long)
 signal.alarm(90)
 master, slave = pty.openpty()
 settings = termios.tcgetattr(slave)
@@ -21,9 +32,6 @@ if child == 0:
         os.dup2(slave, fd)
     os.closerange(3, 64)
     os.execvp(command[0], command)
-
-written = b""
-
 
 def take(timeout):
     """Reads what there is. False if there was nothing."""
@@ -71,7 +79,7 @@ def is_left(pid, start):
     return now == start and state != "Z"
 
 
-started, position = {}, 0
+started, position, step = {}, 0, ""
 for step in steps:
     action, _, argument = step.partition(" ")
     if action == "wait":
