@@ -174,7 +174,11 @@ fn read_interpreter(file: &OpenFile, phdr: &ProgramHeader) -> SysResult<Vec<u8>>
         return Err(Errno::ENOEXEC);
     }
     let mut path = vec![0; phdr.p_filesz as usize];
-    read_exact(file, &mut path, phdr.p_offset)?;
+    // Linux calls it an error of the disk where the file ends before.
+    read_exact(file, &mut path, phdr.p_offset).map_err(|errno| match errno {
+        Errno::ENOEXEC => Errno::EIO,
+        other => other,
+    })?;
     if path.pop() != Some(0) {
         return Err(Errno::ENOEXEC);
     }

@@ -270,7 +270,8 @@ fn map_segment(
         })?;
         // The rest of the last page is bss; without write permission it stays the file's.
         if segment.writable && segment.mem_size > segment.file_size {
-            mm.zero_bytes(UserAddr(file_end), file_top - file_end)?;
+            // A file that ends before has nothing there.
+            mm.zero_bytes(UserAddr(file_end), file_top - file_end).map_err(|_| Errno::ENOEXEC)?;
         }
     }
     if mem_top > file_top {
