@@ -1,4 +1,4 @@
-//! The tests of these names, on the systrap platform; see `common::SYSTRAP`.
+//! The tests of this name, on the systrap platform; see `common::SYSTRAP`.
 
 #[path = "lost.rs"]
 mod lost;

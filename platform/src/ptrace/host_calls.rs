@@ -24,6 +24,8 @@ pub const HOST_CALLS: &[Rule] = &[
     ptrace!(libc::PTRACE_SETREGSET, "vector state: sigreturn, exec"),
     ptrace!(libc::PTRACE_SEIZE, "a new guest thread"),
     ptrace!(libc::PTRACE_INTERRUPT, "a new guest thread"),
+    Rule::any(libc::SYS_ppoll, "news of the end of children"),
+    Rule::any(libc::SYS_read, "the same"),
     Rule::any(libc::SYS_wait4, "the next stop of a guest thread; the end of a stub"),
     Rule::when(libc::SYS_tgkill, &[Condition::equal32(2, KICK as u32)], "interrupt a guest thread"),
     Rule::when(

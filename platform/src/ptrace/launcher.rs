@@ -50,7 +50,9 @@ pub(super) fn start(orders: &File) -> io::Result<Tracee> {
     // Two steps. The first process shares our memory, and the kernel drops its rseq registration
     // for that; the second inherits that it has none. (A registration left over would make the
     // kernel write into memory that the stub has unmapped.)
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
+    //
+    // SIGCHLD is handed on by CLONE_PARENT, to the launcher and to every stub: see `watch`.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
     let arg = (&raw mut plan).cast::<c_void>();
     // SAFETY: `first` runs on its own stack while this thread sleeps (CLONE_VFORK), so it has
     // `plan` to itself; it only makes system calls and then exits.

@@ -11,7 +11,7 @@
 //!
 //! Simple and slow; the reference for correctness, and what works where nothing else does. Files:
 //! `stub` is our code in the stubs; `stub_filter` what they may ask of the host; `launcher` makes
-//! the first of them, `service` the others; `space` changes mappings by `orders`; `run` is the
+//! the first of them, `service` the others, and `watch` notices when one is killed; `space` changes mappings by `orders`; `run` is the
 //! loop around a guest thread.
 
 mod host_calls;
@@ -24,6 +24,7 @@ mod stub;
 pub mod stub_filter;
 mod sys;
 mod tracee;
+mod watch;
 
 use crate::{AddressSpace, Guest, Platform, ThreadContext};
 pub use host_calls::HOST_CALLS;
@@ -58,6 +59,7 @@ impl Platform for PtracePlatform {
     }
 
     fn spawn(&self, thread: ThreadContext, guest: Arc<dyn Guest>) -> io::Result<()> {
+        self.service.tell(&guest);
         run::spawn(thread, guest)
     }
 

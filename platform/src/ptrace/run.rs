@@ -120,7 +120,9 @@ impl Runner {
         space::set_current(Some(self.tracee));
         SEAT.set(Some(self.seat.clone()));
         let Tracee { pid, tid } = self.tracee;
-        thread.interrupt().bind(move || sys::kick(pid, tid));
+        thread.interrupt().bind(move || {
+            sys::kick(pid, tid);
+        });
         space_of(&self.space)?.start(self.tracee)
     }
 

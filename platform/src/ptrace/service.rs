@@ -10,16 +10,17 @@ use super::orders;
 use super::stub::ORDERS;
 use super::stub_filter::{CLONE_PROCESS, CLONE_THREAD};
 use super::tracee::{Tracee, gone};
+use super::watch::{self, Watch};
 use super::{launcher, sys};
-use crate::PAGE_SIZE;
 use crate::stubs::placement::Placement;
+use crate::{Guest, PAGE_SIZE, Registers};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
@@ -45,9 +46,22 @@ type Reply<T> = SyncSender<io::Result<T>>;
 enum Request {
     NewStub(Reply<Stub>),
     Refill,
-    Clone { pid: i32, reply: Reply<i32> },
-    Batch { pid: i32, count: usize, reply: Reply<()> },
-    Destroy { pid: i32, page: u32 },
+    Clone {
+        pid: i32,
+        reply: Reply<i32>,
+    },
+    Batch {
+        pid: i32,
+        count: usize,
+        reply: Reply<()>,
+    },
+    Destroy {
+        pid: i32,
+        page: u32,
+    },
+    /// A child has ended: is it one that should not have?
+    Check,
+    Tell(Arc<dyn Guest>),
 }
 
 /// The handle of the service thread. Dropping it ends the thread, the launcher and idle stubs.
@@ -57,6 +71,9 @@ pub(super) struct Service {
     pool: Arc<Mutex<VecDeque<Stub>>>,
     orders: Arc<File>,
     placement: Arc<Placement>,
+    watch: Option<Watch>,
+    /// A guest has been told of to the service thread.
+    has_guest: AtomicBool,
     /// The host thread id of the service thread.
     tid: i32,
     /// The CPU it is pinned to.
@@ -69,6 +86,7 @@ impl Service {
         let placement = Arc::new(Placement::new());
         let orders = Arc::new(orders::create()?);
         let pool = Arc::new(Mutex::new(VecDeque::new()));
+        let child_signals = watch::block_child_signals()?;
         let (requests, inbox) = channel();
         let (ready, started) = sync_channel(1);
         let thread = std::thread::Builder::new()
@@ -93,16 +111,29 @@ impl Service {
             pool,
             orders,
             placement,
+            watch: None,
+            has_guest: AtomicBool::new(false),
             tid: 0,
             cpu: AtomicUsize::new(usize::MAX),
         };
         service.tid = started.recv().map_err(|_| gone())??;
+        let requests = service.requests.clone().ok_or_else(gone)?;
+        let check = move || requests.send(Request::Check).is_ok();
+        service.watch = Some(Watch::start(child_signals, check)?);
         Ok(Arc::new(service))
     }
 
     /// Which CPU has how much to do.
     pub(super) fn placement(&self) -> &Arc<Placement> {
         &self.placement
+    }
+
+    /// Who is told if a stub is killed while nobody waits for it: some guest of the sandbox, for
+    /// they all mean the same kernel.
+    pub(super) fn tell(&self, guest: &Arc<dyn Guest>) {
+        if !self.has_guest.swap(true, Relaxed) {
+            let _ = self.send(Request::Tell(guest.clone()));
+        }
     }
 
     /// The file of orders pages.
@@ -167,6 +198,8 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        // It can ask for something, and would keep the service thread.
+        self.watch = None;
         self.requests = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -180,12 +213,17 @@ struct Worker {
     orders: Arc<File>,
     pages: orders::Pages,
     pool: Arc<Mutex<VecDeque<Stub>>>,
+    /// The first threads of all stubs.
+    brokers: BTreeSet<i32>,
+    guest: Option<Arc<dyn Guest>>,
 }
 
 impl Worker {
     fn start(orders: Arc<File>, pool: Arc<Mutex<VecDeque<Stub>>>) -> io::Result<Worker> {
         let launcher = launcher::start(&orders)?;
-        let mut worker = Worker { launcher, orders, pages: orders::Pages::new(), pool };
+        let pages = orders::Pages::new();
+        let brokers = BTreeSet::from([launcher.pid]);
+        let mut worker = Worker { launcher, orders, pages, pool, brokers, guest: None };
         // One stub at once: it also shows that stubs can be made here.
         worker.refill(1)?;
         Ok(worker)
@@ -211,7 +249,18 @@ impl Worker {
                     let _ = reply.send(self.here(pid).batch(count));
                 }
                 Request::Destroy { pid, page } => self.destroy(pid, page),
+                Request::Check => self.check(),
+                Request::Tell(guest) => self.guest = Some(guest),
             }
+        }
+    }
+
+    /// Tells the kernel if a stub is gone that is not to be: it would be stopped here.
+    fn check(&mut self) {
+        let mut regs = Registers::default();
+        let dead = self.brokers.iter().find(|pid| sys::get_regs(**pid, &mut regs).is_err());
+        if let (Some(pid), Some(guest)) = (dead, &self.guest) {
+            guest.lost(&format!("ptrace: stub process {pid} was killed"));
         }
     }
 
@@ -258,7 +307,10 @@ impl Worker {
             broker.clone(CLONE_THREAD)
         });
         match made {
-            Ok(spare) => Ok(Stub { pid, page, spare }),
+            Ok(spare) => {
+                self.brokers.insert(pid);
+                Ok(Stub { pid, page, spare })
+            }
             Err(error) => {
                 reap(pid);
                 Err(error)
@@ -267,6 +319,7 @@ impl Worker {
     }
 
     fn destroy(&mut self, pid: i32, page: u32) {
+        self.brokers.remove(&pid);
         reap(pid);
         self.pages.give_back(page);
     }

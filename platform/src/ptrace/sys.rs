@@ -6,6 +6,7 @@
 use crate::Registers;
 pub(super) use crate::stubs::threads::{KICK, current_cpu, kick, set_affinity};
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 
 const NT_X86_XSTATE: usize = 0x202;
 
@@ -167,4 +168,21 @@ pub(super) fn kill(pid: i32) {
 pub(super) fn current_thread() -> i32 {
     // SAFETY: no arguments.
     unsafe { libc::gettid() }
+}
+
+/// Waits until `fd` can be read from (true), or `end` is closed (false).
+pub(super) fn wait_readable(fd: &impl AsRawFd, end: &impl AsRawFd) -> io::Result<bool> {
+    let entry = |fd: RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut fds = [entry(fd.as_raw_fd()), entry(end.as_raw_fd())];
+    loop {
+        // SAFETY: a live array of that length; null pointers mean no timeout and no mask.
+        let ready = unsafe {
+            libc::ppoll(fds.as_mut_ptr(), fds.len() as u64, std::ptr::null(), std::ptr::null())
+        };
+        match check(ready.into()) {
+            Ok(_) => return Ok(fds[1].revents == 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

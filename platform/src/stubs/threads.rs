@@ -2,10 +2,10 @@
 
 use std::io;
 
-/// tgkill(2). An error means that the thread is gone, which is fine.
-pub(crate) fn kick(pid: i32, tid: i32) {
+/// tgkill(2). False means that the thread is gone, which is fine.
+pub(crate) fn kick(pid: i32, tid: i32) -> bool {
     // SAFETY: three numbers.
-    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, KICK) };
+    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, KICK) == 0 }
 }
 
 /// The signal that gets a host thread out of guest code: one that is ignored by default, so that a late

@@ -55,6 +55,8 @@ pub(super) const MAX_FRAME: usize = AREA_LEN - FIRST_XSTATE;
 
 /// The guest may run.
 pub(super) const RUN: u32 = 1;
+/// The same, and it has been kicked: the sentry looks whether it stops.
+pub(super) const RUN_KICKED: u32 = 4;
 /// It has stopped, and waits for the sentry.
 pub(super) const STOPPED: u32 = 2;
 /// The thread is to end.

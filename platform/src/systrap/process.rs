@@ -93,12 +93,10 @@ impl Process {
         }
     }
 
-    /// Gets one of its threads out of guest code.
-    pub(super) fn kick(&self, tid: i32) {
+    /// Gets one of its threads out of guest code. False: there is no such thread.
+    pub(super) fn kick(&self, tid: i32) -> bool {
         let _alive = self.state.lock();
-        if self.is_alive() {
-            threads::kick(self.pid, tid);
-        }
+        self.is_alive() && threads::kick(self.pid, tid)
     }
 
     /// The process has ended: `reap` reaps it. Wakes all who wait; the areas it had.

@@ -4,7 +4,7 @@
 use super::frame;
 use super::layout::*;
 use super::process::gone;
-use super::shared::{store_and_wake, wait_while};
+use super::shared::{replace_and_wake, store_and_wake, wait_while};
 use super::space::{HostThread, SystrapAddressSpace};
 use crate::stubs::placement::Seat;
 use crate::stubs::regs::sanitise;
@@ -14,10 +14,16 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::time::{Duration, Instant};
 
 /// Stack of such a thread: the handlers of the kernel run on it.
 const STACK_LEN: usize = 1024 * 1024;
+/// How long the end of a host thread may take.
+const ENDING: Duration = Duration::from_secs(1);
+/// How long a kicked thread may take to stop before it is kicked again; first, and later.
+const FIRST_PATIENCE: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// What the host says where it does not know better: si_code of an exception.
 const SI_KERNEL: i32 = 0x80;
 
@@ -109,8 +115,15 @@ impl Runner {
     /// Makes the host thread the one to kick.
     fn attach(&self, thread: &ThreadContext) {
         SEAT.set(Some(self.seat.clone()));
-        let (process, tid) = (self.host.process().clone(), self.host.tid);
-        thread.interrupt().bind(move || process.kick(tid));
+        let host = self.host.clone();
+        thread.interrupt().bind(move || {
+            // Its sentry's thread is to see to it, for hostile guest code can swallow a kick. The
+            // flag is where that code cannot reach; the word is for a sentry's thread that has
+            // looked at the flag and is about to sleep.
+            host.kicked.store(true, SeqCst);
+            host.process().kick(host.tid);
+            replace_and_wake(host.area().word(STATE), RUN, RUN_KICKED);
+        });
     }
 
     /// Ends the host thread.
@@ -157,6 +170,7 @@ impl Runner {
         }
         loop {
             self.load(thread)?;
+            self.host.kicked.store(false, SeqCst);
             if !thread.interrupt().enter() {
                 return Ok(Event::Interrupted);
             }
@@ -165,8 +179,9 @@ impl Runner {
             self.seat.borrow().leave_guest();
             let interrupted = thread.interrupt().leave();
             let event = match state {
-                Some(STOPPED) => self.decode(&mut thread.regs),
-                Some(_) => {
+                // Another value than STOPPED is the guest's doing, and as good.
+                Some(1..) => self.decode(&mut thread.regs),
+                Some(0) => {
                     // It has ended, by a jump to where it may. A new one takes its place, to be
                     // told of that.
                     self.follow(thread)?;
@@ -208,17 +223,46 @@ impl Runner {
         let word = self.host.area().word(STATE);
         store_and_wake(word, RUN);
         std::sync::atomic::fence(SeqCst);
+        let (process, mut patience) = (self.host.process(), FIRST_PATIENCE);
         loop {
             // Its end changes the word after this is set; so it is noticed here or there.
-            if !self.host.process().is_alive() {
+            if !process.is_alive() {
                 return None;
             }
-            match wait_while(word, RUN) {
-                RUN => {}
-                state if self.host.process().is_alive() => return Some(state),
-                _ => return None,
+            let state = word.load(Acquire);
+            match state {
+                RUN | RUN_KICKED => {
+                    // A kicked one stops at once, unless the guest knows better.
+                    let kicked = state == RUN_KICKED || self.host.kicked.load(SeqCst);
+                    let now = wait_while(word, state, kicked.then_some(patience));
+                    if kicked {
+                        patience = (patience * 2).min(PATIENCE);
+                        if now == state && !process.kick(self.host.tid) {
+                            return process.is_alive().then_some(0);
+                        }
+                    }
+                }
+                0 if !self.has_ended() => {}
+                state => return process.is_alive().then_some(state),
             }
         }
+    }
+
+    /// Whether a host thread whose state word says so has really ended. The host clears the word a
+    /// little before; a guest that does it itself has lost its stub.
+    fn has_ended(&self) -> bool {
+        let (process, word) = (self.host.process(), self.host.area().word(STATE));
+        let deadline = Instant::now() + ENDING;
+        while process.kick(self.host.tid) {
+            if word.load(Acquire) != 0 {
+                return false;
+            }
+            if Instant::now() > deadline {
+                process.kill();
+            }
+            std::thread::yield_now();
+        }
+        true
     }
 
     /// What the stop means. None: nothing for the kernel.

@@ -12,8 +12,9 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
 
 /// A memory file made of blocks of equal length, mapped whole. Sparse: what is never used costs
 /// addresses only.
@@ -144,21 +145,36 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Stores a word and wakes who waits for it to change.
+/// Stores a word and wakes all who wait for it to change.
 pub(super) fn store_and_wake(word: &AtomicU32, value: u32) {
     word.store(value, Release);
+    wake(word);
+}
+
+/// Replaces one value of a word by another, and wakes all who wait for it to change, in any case.
+pub(super) fn replace_and_wake(word: &AtomicU32, old: u32, new: u32) {
+    let _ = word.compare_exchange(old, new, AcqRel, Relaxed);
+    wake(word);
+}
+
+fn wake(word: &AtomicU32) {
     // SAFETY: FUTEX_WAKE takes the address of a live word, and numbers.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
 /// Sleeps while the word has this value; what it has then. May return too early.
-pub(super) fn wait_while(word: &AtomicU32, value: u32) -> u32 {
+pub(super) fn wait_while(word: &AtomicU32, value: u32, at_most: Option<Duration>) -> u32 {
     let now = word.load(Acquire);
     if now != value {
         return now;
     }
-    let timeout = std::ptr::null::<libc::timespec>();
-    // SAFETY: FUTEX_WAIT takes the address of a live word, a number, and no timeout.
+    let timeout = at_most.map(|time| libc::timespec {
+        tv_sec: time.as_secs() as i64,
+        tv_nsec: i64::from(time.subsec_nanos()),
+    });
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: FUTEX_WAIT takes the address of a live word, a number, and null or the address of a
+    // live timespec.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, timeout) };
     word.load(Acquire)
 }

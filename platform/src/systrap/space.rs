@@ -12,6 +12,7 @@ use crate::{AddressSpace, MapOp};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// See the module's comment.
@@ -44,6 +45,8 @@ pub(super) struct HostThread {
     area: u32,
     /// Where that is mapped.
     slot: usize,
+    /// It was kicked since this was last cleared.
+    pub(super) kicked: AtomicBool,
 }
 
 impl HostThread {
@@ -119,13 +122,17 @@ impl SystrapAddressSpace {
             tid = self.process.carry_out(chunk)?;
         }
         state.pending = None;
-        Ok(HostThread { process: self.process.clone(), tid, area, slot })
+        let kicked = AtomicBool::new(false);
+        Ok(HostThread { process: self.process.clone(), tid, area, slot, kicked })
     }
 
-    /// Ends a host thread.
+    /// Ends a host thread, if it has not ended by itself.
     pub(super) fn end_thread(&self, thread: &HostThread) {
         let mut state = self.state.lock();
-        store_and_wake(thread.area().word(STATE), LEAVE);
+        let word = thread.area().word(STATE);
+        if word.load(Acquire) != 0 {
+            store_and_wake(word, LEAVE);
+        }
         state.leaving.push((thread.slot, thread.area));
     }
 }

@@ -175,7 +175,7 @@ platform_systrap_boot:
 
     // ---- The signal handler, on the alternate stack: rdi = signal, rsi = siginfo, rdx = ucontext.
     // Up to the label 31 a kick starts it again from the beginning, so this part keeps rdi, rsi,
-    // rdx and (at the end of each instruction that a kick may follow) the frame above rsp.
+    // rdx and the frame above rsp.
 platform_systrap_handler:
     push 2                              // flags of our own: no NT, no AC
     popfq
@@ -202,12 +202,14 @@ platform_systrap_handler:
 32: mov eax, 202                        // futex
     lea rdi, [rbx + {state}]
     mov esi, 1                          //   FUTEX_WAKE
-    mov edx, 1
+    mov edx, 0x7fffffff                 //   all: another waiter must not be woken instead
     xor r10d, r10d
     syscall
     // Wait for the sentry's answer.
 33: mov edx, [rbx + {state}]
     cmp edx, {run}
+    je 34f
+    cmp edx, {run_kicked}
     je 34f
     cmp edx, {leave}
     je 21b
@@ -254,7 +256,8 @@ platform_systrap_handler:
     iretq                               // to the guest
 
     // A kick in stub code. Note it; then, in the handler's first part, begin that again with the
-    // registers it had, and anywhere else wait for the sentry (again).
+    // registers it had, and anywhere else wait for the sentry (again). The stack pointer of what
+    // begins again lies in this area and above ours: so this ends, whatever the guest made up.
 35: mov dword ptr [rbx + {kicked}], 1
     lea rax, [rip + platform_systrap_handler]
     mov rcx, [rdx + 168]                // rip of the interrupted code
@@ -263,10 +266,17 @@ platform_systrap_handler:
     lea rax, [rip + 31b]
     cmp rcx, rax
     ja 37f
-    mov rdi, [rdx + 104]                // its rdi, rsi, rsp, rdx
+    mov rax, [rdx + 160]                // its rsp
+    cmp rax, rsp
+    jbe 37f
+    mov rcx, rax
+    and rcx, {area_mask}
+    cmp rcx, rbx
+    jne 37f
+    mov rdi, [rdx + 104]                // its rdi, rsi, rdx
     mov rsi, [rdx + 112]
-    mov rsp, [rdx + 160]
     mov rdx, [rdx + 136]
+    mov rsp, rax
     jmp platform_systrap_handler
 37: mov rsp, [rbx + {stack}]
     jmp 32b
@@ -310,6 +320,7 @@ platform_systrap_end:
     stack_t = const STACK_T,
     regs = const REGISTERS,
     run = const RUN,
+    run_kicked = const RUN_KICKED,
     stopped = const STOPPED,
     leave = const LEAVE,
     signal = const SIGNAL,
