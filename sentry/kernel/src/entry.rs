@@ -47,6 +47,7 @@ fn handle(task: &Arc<Task>, thread: &mut ThreadContext, event: Event) -> Next {
         Event::Fault { addr, access, bus } => {
             match task.mm().handle_fault(addr, access, bus) {
                 Ok(()) => task.clock.count_fault(),
+                Err(fault) if fault.out_of_memory => out_of_memory(task),
                 Err(fault) => {
                     task.force_signal(SigInfo::fault(fault.signal, fault.code, fault.addr));
                 }
@@ -65,6 +66,15 @@ fn handle(task: &Arc<Task>, thread: &mut ThreadContext, event: Event) -> Next {
             Next::Exit
         }
     }
+}
+
+/// The sandbox has used up its memory: the process that wanted more is killed, as Linux's OOM killer
+/// would where it is the largest.
+fn out_of_memory(task: &Arc<Task>) {
+    let (pid, comm) = (task.group().pid(), task.comm());
+    let name = String::from_utf8_lossy(comm.as_bytes()).into_owned();
+    tracing::warn!("out of memory (--memory): killed process {pid} ({name})");
+    task.exit_group(WaitStatus::Signaled { signal: Signal::SIGKILL, core: false });
 }
 
 fn system_call(
