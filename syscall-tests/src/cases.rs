@@ -14,12 +14,16 @@ mod link;
 mod lock;
 mod mapfile;
 mod memory;
+mod mqueue;
+mod msg;
 mod open;
 mod pipe;
 mod poll;
 mod process;
 mod procfs;
+mod sem;
 mod session;
+mod shm;
 mod signal;
 mod signal_info;
 mod system;
@@ -52,6 +56,10 @@ const FAMILIES: &[&[CaseDef]] = &[
     poll::CASES,
     epoll::CASES,
     eventfd::CASES,
+    shm::CASES,
+    sem::CASES,
+    msg::CASES,
+    mqueue::CASES,
     unix::CASES,
     time::CASES,
     creds::CASES,
