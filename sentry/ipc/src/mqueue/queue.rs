@@ -30,10 +30,13 @@ pub struct Mqueue {
     _user: UserCharge,
 }
 
+/// A message as it is kept.
+type Queued = (Box<[u8]>, Charge);
+
 #[derive(Default)]
 struct State {
     /// By priority; no list is empty.
-    messages: BTreeMap<u32, VecDeque<(Box<[u8]>, Charge)>>,
+    messages: BTreeMap<u32, VecDeque<Queued>>,
     count: usize,
     bytes: usize,
     notification: Option<Notification>,

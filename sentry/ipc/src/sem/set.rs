@@ -6,6 +6,7 @@ use crate::slot::Slot;
 use abi::ipc::{SemBuf, SemidDs};
 use abi::{Errno, SysResult};
 use parking_lot::{Mutex, MutexGuard};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -379,13 +380,13 @@ impl State {
             && let Some(list) = undo
         {
             let adjustments = self.undo.entry(list).or_default();
-            if !adjustments.contains_key(&op.num) {
-                if let Err(errno) = totals.take_adjustment() {
-                    return Attempt::Failed(errno);
-                }
-                adjustments.insert(op.num, 0);
-            }
-            let adjustment = adjustments.entry(op.num).or_default();
+            let adjustment = match adjustments.entry(op.num) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => match totals.take_adjustment() {
+                    Ok(()) => entry.insert(0),
+                    Err(errno) => return Attempt::Failed(errno),
+                },
+            };
             let sum = i32::from(*adjustment) - i32::from(op.op);
             // SEMAEM, and one more below.
             match i16::try_from(sum) {
