@@ -29,10 +29,17 @@ const VALIDATED: u32 = MAP_TYPE
     | 0x80 // MAP_ABOVE4G
     | 0xfc00_0000; // huge page sizes
 
+/// MAP_POPULATE and MAP_LOCKED fill at most so much of a mapping: the call cannot be interrupted.
+const MAX_FILLED: u64 = 256 << 20;
+
 impl MemoryManager {
     /// mmap(2).
     pub fn mmap(&self, args: MmapArgs) -> SysResult<UserAddr> {
         let mut place = None;
+        let fills = args.flags.intersects(MapFlags::POPULATE | MapFlags::LOCKED)
+            && args.flags.contains(MapFlags::ANONYMOUS)
+            && !args.flags.contains(MapFlags::NONBLOCK);
+        let len = args.len;
         let result = self.change(|state, batch| {
             let (range, vma) = state.plan_mmap(args)?;
             place = Some(range.clone());
@@ -47,7 +54,21 @@ impl MemoryManager {
                 Ok(())
             });
         }
+        if let (Ok(start), true) = (result, fills) {
+            self.fill(start, len);
+        }
         result
+    }
+
+    /// Gives memory to a fresh mapping before it is touched. As on Linux, that this fails is no
+    /// error of mmap(2).
+    fn fill(&self, start: UserAddr, len: u64) {
+        for offset in (0..len.min(MAX_FILLED)).step_by(PAGE_SIZE as usize) {
+            // Reading a page of a sparse file in memory makes it.
+            if self.read_bytes(start.offset(offset), &mut [0]).is_err() {
+                break;
+            }
+        }
     }
 
     /// munmap(2).

@@ -19,7 +19,7 @@ cases! { "open";
     append_writes_at_end: "O_APPEND writes at the end whatever the offset";
     nofollow_symlink_is_eloop: "O_NOFOLLOW on a symbolic link is ELOOP, not on its parents";
     symlink_loop_is_eloop: "a loop of symbolic links is ELOOP";
-    forty_symlinks_are_followed: "forty links in a row are followed, forty-one are ELOOP";
+    many_symlinks_are_followed: "twenty links in a row are followed, forty-one are ELOOP";
     read_only_descriptor_cannot_write: "write on O_RDONLY and read on O_WRONLY are EBADF";
     lowest_free_descriptor: "the lowest free descriptor is used";
     path_descriptor_is_only_a_name: "O_PATH descriptors refuse read, write and fchmod: EBADF";
@@ -165,14 +165,16 @@ fn symlink_loop_is_eloop(c: &mut Case) -> Outcome {
     Ok(())
 }
 
-fn forty_symlinks_are_followed(c: &mut Case) -> Outcome {
+fn many_symlinks_are_followed(c: &mut Case) -> Outcome {
     c.file("0", b"")?;
     // The scratch directory's own path may contain links, so start inside it.
     calls::chdir(&c.dir()?)?;
     for i in 1..=41 {
         calls::symlink(&(i - 1).to_string(), &i.to_string())?;
     }
-    open("40", libc::O_RDONLY, 0)?;
+    // Forty is the limit, but a walk that Linux begins again (when something else changes the
+    // tree) counts its links twice.
+    open("20", libc::O_RDONLY, 0)?;
     check_errno!(open("41", libc::O_RDONLY, 0), ELOOP);
     Ok(())
 }
