@@ -21,6 +21,8 @@ mod pipe;
 mod poll;
 mod process;
 mod procfs;
+mod pty;
+mod pty_jobs;
 mod sem;
 mod session;
 mod shm;
@@ -39,6 +41,8 @@ const FAMILIES: &[&[CaseDef]] = &[
     exec::CASES,
     wait::CASES,
     session::CASES,
+    pty::CASES,
+    pty_jobs::CASES,
     signal::CASES,
     signal_info::CASES,
     memory::CASES,

@@ -80,7 +80,7 @@ impl DevPts {
         Ok(pty.open_slave(flags)?)
     }
 
-    /// Opens the calling task's controlling terminal, if it is one of these. `rdev`: what it is.
+    /// The device number of the calling task's controlling terminal, whichever it is.
     pub fn controlling(&self) -> Option<u64> {
         self.root.terminals.controlling()
     }

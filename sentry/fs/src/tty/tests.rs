@@ -62,13 +62,7 @@ fn lines_are_edited_echoed_and_read() {
         ("erase stops at the line", same, b"a\n\x7f\x7fb\n", "a\r\nb\r\n", &["a\n", "b\n"]),
         ("erase a control", same, b"\x01\x7f\n", "^A\x08 \x08\x08 \x08\r\n", &["\n"]),
         ("erase a tab", same, b"ab\t\x7f\n", "ab\t\x08\x08\x08\x08\x08\x08\r\n", &["ab\n"]),
-        (
-            "word erase",
-            same,
-            b"ab cd \x17\n",
-            "ab cd \x08 \x08\x08 \x08\x08 \x08\r\n",
-            &["ab \n"],
-        ),
+        ("word erase", same, b"ab cd \x17\n", "ab cd \x08 \x08\x08 \x08\x08 \x08\r\n", &["ab \n"]),
         ("kill", same, b"ab\x15c\n", "ab\x08 \x08\x08 \x08c\r\n", &["c\n"]),
         (
             "kill without ECHOKE",
@@ -88,20 +82,8 @@ fn lines_are_edited_echoed_and_read() {
         ("reprint", same, b"ab\x12c\n", "ab^R\r\nabc\r\n", &["abc\n"]),
         ("end of file", same, b"\x04", "", &[""]),
         ("end of file after data", same, b"ab\x04", "ab", &["ab"]),
-        (
-            "EOL",
-            |t| t.base.cc[Char::Eol as usize] = b'.',
-            b"a.b\n",
-            "a.b\r\n",
-            &["a.", "b\n"],
-        ),
-        (
-            "no echo",
-            |t| off(&mut t.base.lflag, Local::ECHO.bits()),
-            b"ab\x7f\n",
-            "",
-            &["a\n"],
-        ),
+        ("EOL", |t| t.base.cc[Char::Eol as usize] = b'.', b"a.b\n", "a.b\r\n", &["a.", "b\n"]),
+        ("no echo", |t| off(&mut t.base.lflag, Local::ECHO.bits()), b"ab\x7f\n", "", &["a\n"]),
         (
             "ECHONL",
             |t| {
@@ -119,13 +101,7 @@ fn lines_are_edited_echoed_and_read() {
             "\x01\r\n",
             &["\x01\n"],
         ),
-        (
-            "IGNCR",
-            |t| on(&mut t.base.iflag, Input::IGNCR.bits()),
-            b"a\rb\n",
-            "ab\r\n",
-            &["ab\n"],
-        ),
+        ("IGNCR", |t| on(&mut t.base.iflag, Input::IGNCR.bits()), b"a\rb\n", "ab\r\n", &["ab\n"]),
         (
             "INLCR",
             |t| {
@@ -136,13 +112,7 @@ fn lines_are_edited_echoed_and_read() {
             "a^M",
             &["a\r"],
         ),
-        (
-            "ISTRIP",
-            |t| on(&mut t.base.iflag, Input::ISTRIP.bits()),
-            b"\xe1\n",
-            "a\r\n",
-            &["a\n"],
-        ),
+        ("ISTRIP", |t| on(&mut t.base.iflag, Input::ISTRIP.bits()), b"\xe1\n", "a\r\n", &["a\n"]),
         (
             "erase a character of UTF-8",
             |t| on(&mut t.base.iflag, Input::IUTF8.bits()),
@@ -188,7 +158,12 @@ fn output_is_processed() {
         ("OCRNL", |t| on(&mut t.base.oflag, Output::OCRNL.bits()), b"a\rb", "a\nb"),
         ("ONOCR", |t| on(&mut t.base.oflag, Output::ONOCR.bits()), b"\ra\r", "a\r"),
         ("tabs", same, b"a\tb", "a\tb"),
-        ("XTABS", |t| on(&mut t.base.oflag, Output::XTABS.bits()), b"a\tb\n\tc", "a       b\r\n        c"),
+        (
+            "XTABS",
+            |t| on(&mut t.base.oflag, Output::XTABS.bits()),
+            b"a\tb\n\tc",
+            "a       b\r\n        c",
+        ),
         ("OLCUC", |t| on(&mut t.base.oflag, Output::OLCUC.bits()), b"aB\n", "AB\r\n"),
         ("raw", |t| t.base.oflag = 0, b"a\n\tb\r", "a\n\tb\r"),
     ];
