@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use platform::{Event, Next};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn measure(threads: u64, calls: u64) {
     let (guest, ended) = toy(move |thread, event| match event {
@@ -45,15 +45,28 @@ fn calls() {
 #[ignore = "a measurement"]
 fn address_spaces() {
     const COUNT: u32 = 1000;
-    let start = Instant::now();
+    let mut phases = [Duration::ZERO; 4];
     for _ in 0..COUNT {
         let (guest, ended) = toy(|_, _| Next::Exit);
-        PLATFORM.spawn(thread(&space_with(GETPID_LOOP)), guest).unwrap();
+        let mut last = Instant::now();
+        let mut phase = |index: usize| {
+            phases[index] += last.elapsed();
+            last = Instant::now();
+        };
+        let space = space_with(GETPID_LOOP);
+        phase(0);
+        PLATFORM.spawn(thread(&space), guest).unwrap();
+        phase(1);
         ended.recv().unwrap().unwrap();
+        phase(2);
+        drop(space);
+        phase(3);
     }
+    let [made, spawned, called, dropped] = phases.map(|time| (time / COUNT).as_nanos());
+    let all = made + spawned + called + dropped;
     println!(
-        "new address space, one call, gone: {} ns",
-        start.elapsed().as_nanos() / u128::from(COUNT)
+        "new address space: {all} ns (made: {made}, thread: {spawned}, one call: {called}, \
+         dropped: {dropped})"
     );
 }
 

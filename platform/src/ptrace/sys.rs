@@ -4,7 +4,7 @@
 //! these can touch anything but tracees.
 
 use crate::Registers;
-pub(super) use crate::stubs::threads::{KICK, current_cpu, kick, set_affinity};
+pub(super) use crate::stubs::threads::{KICK, current_cpu, current_thread, kick, set_affinity};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -162,12 +162,6 @@ pub(super) fn wait(tid: i32) -> io::Result<Stop> {
 pub(super) fn kill(pid: i32) {
     // SAFETY: two numbers.
     unsafe { libc::syscall(libc::SYS_kill, pid, libc::SIGKILL) };
-}
-
-/// The id of the calling thread (gettid).
-pub(super) fn current_thread() -> i32 {
-    // SAFETY: no arguments.
-    unsafe { libc::gettid() }
 }
 
 /// Waits until `fd` can be read from (true), or `end` is closed (false).

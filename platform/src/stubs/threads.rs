@@ -43,3 +43,9 @@ pub(crate) fn current_cpu() -> Option<usize> {
     // SAFETY: no arguments.
     usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
+
+/// The id of the calling thread (gettid).
+pub(crate) fn current_thread() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { libc::gettid() }
+}

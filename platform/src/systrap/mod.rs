@@ -7,13 +7,14 @@
 //!        `--- orders --> launcher                (clones threads, changes mappings)
 //!   guest-thread    <-- takes turns with -->  host thread of guest thread 1
 //!   guest-thread    <-- takes turns with -->  host thread of guest thread 2
+//!   stub-maker      -- keeps a few of them ready
 //!   stub-reaper     -- parent of all
 //! ```
 //!
 //! No ptrace: works where that is forbidden, at half the cost of a call. Files: `layout` says what
 //! lies where; `stub` is our code in the stubs; `filter` what they may ask of the host; `launcher`
 //! makes the first of them; `service` the others, and sees their end; `process` is how one is
-//! given orders, `pipes` how it answers; `space` an address space; `run` is the loop around a
+//! given orders, `pipes` how it answers; `space` an address space, `thread` a thread in it; `run` is the loop around a
 //! guest thread, `frame` what it reads at each stop, `shared` the memory between.
 
 pub mod filter;
@@ -29,6 +30,7 @@ mod service;
 mod shared;
 mod space;
 mod stub;
+mod thread;
 
 use crate::{AddressSpace, Guest, Platform, ThreadContext};
 pub use host_calls::HOST_CALLS;

@@ -122,6 +122,11 @@ impl Process {
         }
     }
 
+    /// Has the first thread carry out any number of orders, of which only the last may be a clone.
+    pub(super) fn carry_out_all(&self, orders: &[RawOrder]) -> io::Result<i32> {
+        orders.chunks(MAX_ORDERS).try_fold(0, |_, chunk| self.carry_out(chunk))
+    }
+
     /// Has the first thread carry out orders, at most [`MAX_ORDERS`], of which only the last may
     /// be a clone; the id that this gives, or 0. Nobody else may give it orders at the same time.
     pub(super) fn carry_out(&self, orders: &[RawOrder]) -> io::Result<i32> {

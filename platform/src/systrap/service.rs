@@ -3,26 +3,32 @@
 //!
 //! Lock order: the launcher's lock, then the table's, then a process's own.
 
-use super::launcher;
 use super::layout::*;
 use super::pipes::Pipes;
 use super::process::{Memory, Process, RawOrder, gone};
 use super::shared::Blocks;
-use super::{filter, layout};
+use super::thread::HostThread;
+use super::{filter, launcher};
 use crate::PAGE_SIZE;
 use crate::stubs::placement::Placement;
+use crate::stubs::threads;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 /// How many address spaces there can be at once; Linux's default pid_max.
 const MAX_SPACES: usize = 32768;
 /// How many guest threads there can be at once, or have been in address spaces that are left.
 const MAX_AREAS: usize = 32768;
-/// The reaper needs little.
+/// How many stubs wait ready-made. Making one takes several turns across CPUs; a shell that forks
+/// needs one at a time.
+const POOL: usize = 2;
+/// The threads need little.
 const STACK_LEN: usize = 256 * 1024;
 
 /// Blocks that are free.
@@ -111,18 +117,81 @@ impl Table {
     }
 }
 
-/// The handle of it all. Dropping it ends the launcher and the reaper; every address space holds
-/// one, so that there are no stubs then.
-pub(super) struct Service {
+/// How stubs are made.
+struct Maker {
     table: Arc<Table>,
     /// Locked while the launcher has an order.
     launcher: Mutex<Arc<Process>>,
-    reaper: Option<JoinHandle<()>>,
+    pool: Mutex<VecDeque<HostThread>>,
+}
+
+impl Maker {
+    /// A new stub process, with nothing mapped but the stub.
+    fn new_process(&self) -> io::Result<Arc<Process>> {
+        let memory = &self.table.memory;
+        let page = self.table.state.lock().pages.take(&memory.orders)?;
+        // Where the file's page was given back it reads as zeros, which are no orders.
+        let order = RawOrder {
+            nr: libc::SYS_clone,
+            args: [filter::PROCESS_FLAGS as u64, 0, 0, 0, 0, memory.orders.offset(page)],
+            kind: CLONE_PROCESS,
+        };
+        let launcher = self.launcher.lock();
+        let made = launcher.carry_out(&[order]).and_then(|pid| {
+            let process = Arc::new(Process::new(pid, page, memory.clone()));
+            self.table.enter(&process).map(|()| process)
+        });
+        drop(launcher);
+        if made.is_err() {
+            self.table.state.lock().pages.returned.push(page);
+        }
+        made
+    }
+
+    /// The first host thread of a new stub process.
+    fn new_stub(&self) -> io::Result<HostThread> {
+        let process = self.new_process()?;
+        let thread =
+            self.take_area().and_then(|area| HostThread::new(&process, vec![], area, 0, false));
+        if thread.is_err() {
+            process.kill();
+        }
+        thread
+    }
+
+    fn take_area(&self) -> io::Result<u32> {
+        self.table.state.lock().areas.take(&self.table.memory.areas)
+    }
+
+    fn refill(&self) {
+        while self.pool.lock().len() < POOL {
+            match self.new_stub() {
+                Ok(stub) => self.pool.lock().push_back(stub),
+                Err(error) => {
+                    // Whoever needs a stub gets this error when asking for it.
+                    tracing::debug!(%error, "cannot make a stub in advance");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The handle of it all. Dropping it ends the launcher, idle stubs and the threads; every address
+/// space holds one, so that there are no other stubs then.
+pub(super) struct Service {
+    maker: Arc<Maker>,
+    /// Each message: the pool is to be filled up.
+    refills: Option<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+    /// The host thread id of the maker's thread, and the CPU it is pinned to.
+    maker_tid: i32,
+    maker_cpu: AtomicUsize,
     placement: Arc<Placement>,
 }
 
 impl Service {
-    /// Starts the launcher and the reaper.
+    /// Starts the launcher and the threads.
     pub(super) fn start() -> io::Result<Arc<Service>> {
         let memory = Arc::new(Memory {
             orders: Blocks::new(c"stub-orders", PAGE_SIZE as usize, MAX_SPACES)?,
@@ -141,10 +210,9 @@ impl Service {
         constants.set64(ORDERS_FD, memory.orders.fd() as u64);
         constants.set64(SENTRY, u64::from(std::process::id()));
         let (ready, started) = sync_channel(1);
-        let reaper = std::thread::Builder::new()
-            .name("stub-reaper".into())
-            .stack_size(STACK_LEN)
-            .spawn({
+        let thread =
+            |name: &str| std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_LEN);
+        let reaper = thread("stub-reaper").spawn({
             let table = table.clone();
             move || {
                 let pid = launcher::start(table.memory.orders.fd());
@@ -157,12 +225,27 @@ impl Service {
             }
         })?;
         let launcher = started.recv().map_err(|_| gone())??;
-        Ok(Arc::new(Service {
-            table,
-            launcher: Mutex::new(launcher),
-            reaper: Some(reaper),
+        let maker =
+            Arc::new(Maker { table, launcher: Mutex::new(launcher), pool: Mutex::default() });
+        let (refills, inbox) = channel();
+        // Made before what can fail, so that all is ended in any case.
+        let mut service = Service {
+            maker: maker.clone(),
+            refills: Some(refills),
+            threads: vec![reaper],
+            maker_tid: 0,
+            maker_cpu: AtomicUsize::new(usize::MAX),
             placement: Arc::new(Placement::new()),
-        }))
+        };
+        let (ready, started) = sync_channel(1);
+        service.threads.push(thread("stub-maker").spawn(move || {
+            let _ = ready.send(threads::current_thread());
+            while inbox.recv().is_ok() {
+                maker.refill();
+            }
+        })?);
+        service.maker_tid = started.recv().map_err(|_| gone())?;
+        Ok(Arc::new(service))
     }
 
     /// Which CPU has how much to do.
@@ -170,39 +253,43 @@ impl Service {
         &self.placement
     }
 
-    /// A new stub process, with nothing mapped but the stub and no guest thread.
-    pub(super) fn new_stub(&self) -> io::Result<Arc<Process>> {
-        let memory = &self.table.memory;
-        let page = self.table.state.lock().pages.take(&memory.orders)?;
-        // Where the file's page was given back it reads as zeros, which are no orders.
-        let order = RawOrder {
-            nr: libc::SYS_clone,
-            args: [filter::PROCESS_FLAGS as u64, 0, 0, 0, 0, memory.orders.offset(page)],
-            kind: layout::CLONE_PROCESS,
-        };
-        let launcher = self.launcher.lock();
-        let made = launcher.carry_out(&[order]).and_then(|pid| {
-            let process = Arc::new(Process::new(pid, page, memory.clone()));
-            self.table.enter(&process).map(|()| process)
-        });
-        drop(launcher);
-        if made.is_err() {
-            self.table.state.lock().pages.returned.push(page);
+    /// The first host thread of a new stub process, from the pool where there is one.
+    pub(super) fn new_stub(&self) -> io::Result<HostThread> {
+        let ready = self.maker.pool.lock().pop_front();
+        // Another is made where that disturbs least.
+        if let Some(cpu) = self.placement.idlest()
+            && self.maker_cpu.swap(cpu, Relaxed) != cpu
+        {
+            threads::set_affinity(self.maker_tid, cpu);
         }
-        made
+        let _ = self.refills.as_ref().ok_or_else(gone)?.send(());
+        match ready {
+            Some(stub) => Ok(stub),
+            None => self.maker.new_stub(),
+        }
     }
 
     /// A free area, for a process that will have it until its end.
     pub(super) fn take_area(&self) -> io::Result<u32> {
-        self.table.state.lock().areas.take(&self.table.memory.areas)
+        self.maker.take_area()
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.launcher.lock().kill();
-        if let Some(reaper) = self.reaper.take() {
-            let _ = reaper.join();
+        // The maker first, so that it makes no more.
+        self.refills = None;
+        if self.threads.len() > 1
+            && let Some(thread) = self.threads.pop()
+        {
+            let _ = thread.join();
+        }
+        for stub in self.maker.pool.lock().drain(..) {
+            stub.process().kill();
+        }
+        self.maker.launcher.lock().kill();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
         }
     }
 }

@@ -1,10 +1,10 @@
 //! An address space: a stub process.
 
-use super::filter::THREAD_FLAGS;
 use super::layout::*;
 use super::process::{Process, RawOrder};
 use super::service::Service;
-use super::shared::{Block, store_and_wake};
+use super::shared::store_and_wake;
+use super::thread::HostThread;
 use crate::stubs::orders::{Order, range, translate};
 use crate::stubs::placement::Placement;
 use crate::stubs::ranges::Ranges;
@@ -12,8 +12,7 @@ use crate::{AddressSpace, MapOp};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Acquire;
 
 /// See the module's comment.
 pub(super) struct SystrapAddressSpace {
@@ -30,52 +29,24 @@ struct State {
     pending: Option<Vec<Order>>,
     /// What is mapped (or will be, when all pending orders are done).
     mapped: Ranges,
+    /// The first host thread, until it is taken.
+    spare: Option<HostThread>,
     /// Areas that are mapped and whose threads are told to end, by slot.
     leaving: Vec<(usize, u32)>,
     /// How many slots for areas are taken.
     slots: usize,
 }
 
-/// A host thread for a guest thread.
-pub(super) struct HostThread {
-    process: Arc<Process>,
-    /// Its id.
-    pub(super) tid: i32,
-    /// Its area, in the file of areas.
-    area: u32,
-    /// Where that is mapped.
-    slot: usize,
-    /// It was kicked since this was last cleared.
-    pub(super) kicked: AtomicBool,
-}
-
-impl HostThread {
-    pub(super) fn area(&self) -> Block<'_> {
-        self.process.memory().areas.block(self.area)
-    }
-
-    pub(super) fn process(&self) -> &Arc<Process> {
-        &self.process
-    }
-
-    /// The address of its area in the stub.
-    pub(super) fn address(&self) -> u64 {
-        address(self.slot)
-    }
-}
-
-fn address(slot: usize) -> u64 {
-    AREAS + (slot * AREA_LEN) as u64
-}
-
 impl SystrapAddressSpace {
     pub(super) fn new(service: Arc<Service>) -> io::Result<Self> {
-        let process = service.new_stub()?;
+        let spare = service.new_stub()?;
+        let process = spare.process().clone();
         let state = State {
             pending: Some(Vec::new()),
             mapped: Ranges::default(),
+            spare: Some(spare),
             leaving: Vec::new(),
-            slots: 0,
+            slots: 1,
         };
         Ok(SystrapAddressSpace { process, state: Mutex::new(state), service })
     }
@@ -90,40 +61,31 @@ impl SystrapAddressSpace {
     pub(super) fn new_thread(&self) -> io::Result<HostThread> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let areas = &self.process.memory().areas;
-        let mut orders: Vec<RawOrder> = state.pending.iter().flatten().map(raw).collect();
+        let orders: Vec<RawOrder> = state.pending.iter().flatten().map(raw).collect();
+        if let Some(thread) = state.spare.take() {
+            self.process.carry_out_all(&orders)?;
+            state.pending = None;
+            return Ok(thread);
+        }
         // An area whose thread has ended (or says so: that is between the guest and itself).
+        let areas = &self.process.memory().areas;
         let ended = |(_, area): &(usize, u32)| areas.block(*area).word(STATE).load(Acquire) == 0;
-        let (slot, area) = match state.leaving.iter().position(ended) {
-            Some(index) => state.leaving.swap_remove(index),
+        let (slot, area, mapped) = match state.leaving.iter().position(ended) {
+            Some(index) => {
+                let (slot, area) = state.leaving.swap_remove(index);
+                (slot, area, true)
+            }
+            None if state.slots == MAX_THREADS => {
+                return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+            }
             None => {
-                if state.slots == MAX_THREADS {
-                    return Err(io::Error::from_raw_os_error(libc::EAGAIN));
-                }
-                let (slot, area) = (state.slots, self.service.take_area()?);
-                // Noted first: from now on the area is given back when the process has ended.
-                self.process.add_area(area);
                 state.slots += 1;
-                let access = (libc::PROT_READ | libc::PROT_WRITE) as u64;
-                let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as u64;
-                let (fd, offset) = (areas.fd() as u64, areas.offset(area));
-                let args = [address(slot), AREA_LEN as u64, access, flags, fd, offset];
-                orders.push(RawOrder { nr: libc::SYS_mmap, args, kind: PLAIN });
-                (slot, area)
+                (state.slots - 1, self.service.take_area()?, false)
             }
         };
-        prepare(areas.block(area), address(slot));
-        let base = address(slot);
-        let stack = base + FIRST_XSTATE as u64;
-        let args = [THREAD_FLAGS as u64, stack, 0, base + STATE as u64, 0, 0];
-        orders.push(RawOrder { nr: libc::SYS_clone, args, kind: CLONE_THREAD });
-        let mut tid = 0;
-        for chunk in orders.chunks(MAX_ORDERS) {
-            tid = self.process.carry_out(chunk)?;
-        }
+        let thread = HostThread::new(&self.process, orders, area, slot, mapped)?;
         state.pending = None;
-        let kicked = AtomicBool::new(false);
-        Ok(HostThread { process: self.process.clone(), tid, area, slot, kicked })
+        Ok(thread)
     }
 
     /// Ends a host thread, if it has not ended by itself.
@@ -135,17 +97,6 @@ impl SystrapAddressSpace {
         }
         state.leaving.push((thread.slot, thread.area));
     }
-}
-
-/// Makes the header of an area for a new thread.
-fn prepare(area: Block<'_>, address: u64) {
-    area.word(STATE).store(STOPPED, Relaxed);
-    area.word(KICKED).store(0, Relaxed);
-    area.set64(STACK, address + FIRST_XSTATE as u64);
-    // struct stack_t: address, flags, length.
-    area.set64(STACK_T, address + HEADER_LEN as u64);
-    area.set64(STACK_T + 8, 0);
-    area.set64(STACK_T + 16, (AREA_LEN - HEADER_LEN) as u64);
 }
 
 fn raw(order: &Order) -> RawOrder {
@@ -166,10 +117,7 @@ impl AddressSpace for SystrapAddressSpace {
         }
         // Nothing: put off, or nothing to do.
         let raw: Vec<RawOrder> = now.iter().map(raw).collect();
-        for chunk in raw.chunks(MAX_ORDERS) {
-            self.process.carry_out(chunk)?;
-        }
-        Ok(())
+        self.process.carry_out_all(&raw).map(drop)
     }
 
     fn as_any(&self) -> &dyn std::any::Any {
