@@ -3,7 +3,7 @@
 
 use super::layout::*;
 use super::pipes::Pipes;
-use super::shared::{Blocks, store_and_wake};
+use super::shared::{Blocks, OwnedBlock, store_and_wake};
 use crate::stubs::threads;
 use parking_lot::Mutex;
 use std::io;
@@ -26,7 +26,7 @@ pub(super) struct Memory {
 pub(super) struct Process {
     pub(super) pid: i32,
     /// Its page of orders.
-    pub(super) page: u32,
+    page: OwnedBlock,
     memory: Arc<Memory>,
     alive: AtomicBool,
     /// Held while a signal is sent and while the process is reaped, so that no signal goes to
@@ -38,8 +38,8 @@ pub(super) struct Process {
 
 #[derive(Default)]
 struct State {
-    /// Areas that it has mapped.
-    areas: Vec<u32>,
+    /// Areas that it has mapped; kept until its end.
+    areas: Vec<Arc<OwnedBlock>>,
     /// Where somebody waits for a result.
     waiter: Option<RawFd>,
 }
@@ -58,7 +58,7 @@ pub(super) struct RawOrder {
 }
 
 impl Process {
-    pub(super) fn new(pid: i32, page: u32, memory: Arc<Memory>) -> Process {
+    pub(super) fn new(pid: i32, page: OwnedBlock, memory: Arc<Memory>) -> Process {
         Process {
             pid,
             page,
@@ -80,8 +80,8 @@ impl Process {
     }
 
     /// Notes that an area is (about to be) mapped there.
-    pub(super) fn add_area(&self, area: u32) {
-        self.state.lock().areas.push(area);
+    pub(super) fn add_area(&self, area: &Arc<OwnedBlock>) {
+        self.state.lock().areas.push(area.clone());
     }
 
     /// Kills it. Its end comes later.
@@ -99,18 +99,17 @@ impl Process {
         self.is_alive() && threads::kick(self.pid, tid)
     }
 
-    /// The process has ended: `reap` reaps it. Wakes all who wait; the areas it had.
-    pub(super) fn ended(&self, reap: impl FnOnce()) -> Vec<u32> {
+    /// The process has ended: `reap` reaps it. Wakes all who wait.
+    pub(super) fn ended(&self, reap: impl FnOnce()) {
         let mut state = self.state.lock();
         reap();
         self.alive.store(false, SeqCst);
-        for area in &state.areas {
-            store_and_wake(self.memory.areas.block(*area).word(STATE), 0);
+        for area in state.areas.drain(..) {
+            store_and_wake(area.block().word(STATE), 0);
         }
         if let Some(fd) = state.waiter.take() {
             self.memory.pipes.write(fd);
         }
-        std::mem::take(&mut state.areas)
     }
 
     /// Brings the first thread to the CPU of the caller, which is about to wait for it.
@@ -138,7 +137,7 @@ impl Process {
             }
             state.waiter = Some(pipe.write_fd());
         }
-        let page = self.memory.orders.block(self.page);
+        let page = self.page.block();
         for (index, order) in orders.iter().enumerate() {
             let at = FIRST_ORDER + index * ORDER_LEN;
             page.set64(at, order.nr as u64);

@@ -31,38 +31,16 @@ const POOL: usize = 2;
 /// The threads need little.
 const STACK_LEN: usize = 256 * 1024;
 
-/// Blocks that are free.
-struct Free {
-    returned: Vec<u32>,
-    /// The first that was never used.
-    unused: u32,
-}
-
-impl Free {
-    fn take(&mut self, blocks: &Blocks) -> io::Result<u32> {
-        if let Some(block) = self.returned.pop() {
-            return Ok(block);
-        }
-        if self.unused == blocks.count() {
-            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
-        }
-        self.unused += 1;
-        Ok(self.unused - 1)
-    }
-}
-
 /// What the reaper and others share.
 struct Table {
-    memory: Arc<Memory>,
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     live: HashMap<i32, Arc<Process>>,
     /// Ended before they were entered above.
     early: HashSet<i32>,
-    pages: Free,
-    areas: Free,
 }
 
 impl Table {
@@ -75,7 +53,7 @@ impl Table {
         Ok(())
     }
 
-    /// A child has ended: reaps it, and takes back what it had.
+    /// A child has ended: reaps it, and tells who waits.
     fn ended(&self, pid: i32) {
         let reap = || {
             // SAFETY: a child of this thread that has ended; its status is not wanted.
@@ -88,15 +66,7 @@ impl Table {
             return;
         };
         drop(state);
-        let areas = process.ended(reap);
-        for area in &areas {
-            // The next address space must not see what this one left there.
-            self.memory.areas.clear(*area);
-        }
-        self.memory.orders.clear(process.page);
-        let mut state = self.state.lock();
-        state.areas.returned.extend(areas);
-        state.pages.returned.push(process.page);
+        process.ended(reap);
     }
 
     /// Waits for children of the calling thread to end, until there are none.
@@ -120,6 +90,7 @@ impl Table {
 /// How stubs are made.
 struct Maker {
     table: Arc<Table>,
+    memory: Arc<Memory>,
     /// Locked while the launcher has an order.
     launcher: Mutex<Arc<Process>>,
     pool: Mutex<VecDeque<HostThread>>,
@@ -128,39 +99,32 @@ struct Maker {
 impl Maker {
     /// A new stub process, with nothing mapped but the stub.
     fn new_process(&self) -> io::Result<Arc<Process>> {
-        let memory = &self.table.memory;
-        let page = self.table.state.lock().pages.take(&memory.orders)?;
-        // Where the file's page was given back it reads as zeros, which are no orders.
+        // It reads as zeros, which are no orders.
+        let page = self.memory.orders.take()?;
         let order = RawOrder {
             nr: libc::SYS_clone,
-            args: [filter::PROCESS_FLAGS as u64, 0, 0, 0, 0, memory.orders.offset(page)],
+            args: [filter::PROCESS_FLAGS as u64, 0, 0, 0, 0, page.offset()],
             kind: CLONE_PROCESS,
         };
         let launcher = self.launcher.lock();
-        let made = launcher.carry_out(&[order]).and_then(|pid| {
-            let process = Arc::new(Process::new(pid, page, memory.clone()));
-            self.table.enter(&process).map(|()| process)
-        });
-        drop(launcher);
-        if made.is_err() {
-            self.table.state.lock().pages.returned.push(page);
-        }
-        made
+        let pid = launcher.carry_out(&[order])?;
+        let process = Arc::new(Process::new(pid, page, self.memory.clone()));
+        self.table.enter(&process)?;
+        Ok(process)
     }
 
     /// The first host thread of a new stub process.
     fn new_stub(&self) -> io::Result<HostThread> {
         let process = self.new_process()?;
-        let thread =
-            self.take_area().and_then(|area| HostThread::new(&process, vec![], area, 0, false));
+        let thread = self
+            .memory
+            .areas
+            .take()
+            .and_then(|area| HostThread::new(&process, Vec::new(), Arc::new(area), 0, false));
         if thread.is_err() {
             process.kill();
         }
         thread
-    }
-
-    fn take_area(&self) -> io::Result<u32> {
-        self.table.state.lock().areas.take(&self.table.memory.areas)
     }
 
     fn refill(&self) {
@@ -198,26 +162,20 @@ impl Service {
             areas: Blocks::new(c"stub-areas", AREA_LEN, MAX_AREAS)?,
             pipes: Pipes::new()?,
         });
-        // The first page is the launcher's.
-        let state = State {
-            live: HashMap::new(),
-            early: HashSet::new(),
-            pages: Free { returned: Vec::new(), unused: 1 },
-            areas: Free { returned: Vec::new(), unused: 0 },
-        };
-        let table = Arc::new(Table { memory: memory.clone(), state: Mutex::new(state) });
-        let constants = memory.orders.block(0);
-        constants.set64(ORDERS_FD, memory.orders.fd() as u64);
-        constants.set64(SENTRY, u64::from(std::process::id()));
+        let table = Arc::new(Table { state: Mutex::default() });
+        // The first page, which the launcher maps.
+        let page = memory.orders.take()?;
+        page.block().set64(ORDERS_FD, memory.orders.fd() as u64);
+        page.block().set64(SENTRY, u64::from(std::process::id()));
         let (ready, started) = sync_channel(1);
         let thread =
             |name: &str| std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_LEN);
         let reaper = thread("stub-reaper").spawn({
-            let table = table.clone();
+            let (table, memory) = (table.clone(), memory.clone());
             move || {
-                let pid = launcher::start(table.memory.orders.fd());
+                let pid = launcher::start(memory.orders.fd());
                 let entered = pid.and_then(|pid| {
-                    let launcher = Arc::new(Process::new(pid, 0, table.memory.clone()));
+                    let launcher = Arc::new(Process::new(pid, page, memory));
                     table.enter(&launcher).map(|()| launcher)
                 });
                 let _ = ready.send(entered);
@@ -225,8 +183,12 @@ impl Service {
             }
         })?;
         let launcher = started.recv().map_err(|_| gone())??;
-        let maker =
-            Arc::new(Maker { table, launcher: Mutex::new(launcher), pool: Mutex::default() });
+        let maker = Arc::new(Maker {
+            table,
+            memory,
+            launcher: Mutex::new(launcher),
+            pool: Mutex::default(),
+        });
         let (refills, inbox) = channel();
         // Made before what can fail, so that all is ended in any case.
         let mut service = Service {
@@ -267,11 +229,6 @@ impl Service {
             Some(stub) => Ok(stub),
             None => self.maker.new_stub(),
         }
-    }
-
-    /// A free area, for a process that will have it until its end.
-    pub(super) fn take_area(&self) -> io::Result<u32> {
-        self.maker.take_area()
     }
 }
 

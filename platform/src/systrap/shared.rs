@@ -6,6 +6,7 @@
 
 use super::layout::AREA_LEN;
 use crate::host::memory;
+use parking_lot::Mutex;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
@@ -23,6 +24,14 @@ pub(super) struct Blocks {
     base: NonNull<u8>,
     block_len: usize,
     count: usize,
+    free: Mutex<Free>,
+}
+
+/// Blocks that are free.
+struct Free {
+    returned: Vec<u32>,
+    /// The first that was never used.
+    unused: u32,
 }
 
 // SAFETY: the mapping lives as long as the value, belongs to no thread, and is accessed by atomic
@@ -46,7 +55,8 @@ impl Blocks {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Arc::new(Blocks { file, base, block_len, count }))
+        let free = Mutex::new(Free { returned: Vec::new(), unused: 0 });
+        Ok(Arc::new(Blocks { file, base, block_len, count, free }))
     }
 
     /// The file, to be mapped in stubs.
@@ -54,32 +64,55 @@ impl Blocks {
         self.file.as_raw_fd()
     }
 
-    /// How many blocks there are.
-    pub(super) fn count(&self) -> u32 {
-        self.count as u32
+    /// A free block, of zeros. EAGAIN where there is none.
+    pub(super) fn take(self: &Arc<Self>) -> io::Result<OwnedBlock> {
+        let mut free = self.free.lock();
+        let index = match free.returned.pop() {
+            Some(index) => index,
+            None if free.unused as usize == self.count => {
+                return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+            }
+            None => {
+                free.unused += 1;
+                free.unused - 1
+            }
+        };
+        Ok(OwnedBlock { blocks: self.clone(), index })
+    }
+}
+
+/// A block that is nobody else's. When it is dropped its memory is given back; so that must not
+/// be before the stubs that map it have ended.
+pub(super) struct OwnedBlock {
+    blocks: Arc<Blocks>,
+    index: u32,
+}
+
+impl OwnedBlock {
+    /// Where it lies in the file.
+    pub(super) fn offset(&self) -> u64 {
+        u64::from(self.index) * self.blocks.block_len as u64
     }
 
-    /// Where a block lies in the file.
-    pub(super) fn offset(&self, block: u32) -> u64 {
-        u64::from(block) * self.block_len as u64
+    /// Its words.
+    pub(super) fn block(&self) -> Block<'_> {
+        let index = self.index as usize % self.blocks.count;
+        Block { blocks: &self.blocks, start: index * self.blocks.block_len }
     }
+}
 
-    /// Gives the memory of a block back; it reads as zeros from now on.
-    pub(super) fn clear(&self, block: u32) {
+impl Drop for OwnedBlock {
+    /// The next owner must not see what this one left there.
+    fn drop(&mut self) {
         let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        let (offset, len) = (self.offset(block) as i64, self.block_len as i64);
+        let (offset, len) = (self.offset() as i64, self.blocks.block_len);
         // SAFETY: numbers; the pages of the mapping stay valid, and become zero.
-        if unsafe { libc::fallocate(self.file.as_raw_fd(), mode, offset, len) } != 0 {
-            let block = Block { blocks: self, start: offset as usize };
-            for at in (0..self.block_len).step_by(8) {
-                block.set64(at, 0);
+        if unsafe { libc::fallocate(self.blocks.fd(), mode, offset, len as i64) } != 0 {
+            for at in (0..len).step_by(8) {
+                self.block().set64(at, 0);
             }
         }
-    }
-
-    /// A block.
-    pub(super) fn block(&self, index: u32) -> Block<'_> {
-        Block { blocks: self, start: (index as usize % self.count) * self.block_len }
+        self.blocks.free.lock().returned.push(self.index);
     }
 }
 

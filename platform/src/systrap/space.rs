@@ -3,7 +3,7 @@
 use super::layout::*;
 use super::process::{Process, RawOrder};
 use super::service::Service;
-use super::shared::store_and_wake;
+use super::shared::{OwnedBlock, store_and_wake};
 use super::thread::HostThread;
 use crate::stubs::orders::{Order, range, translate};
 use crate::stubs::placement::Placement;
@@ -32,7 +32,7 @@ struct State {
     /// The first host thread, until it is taken.
     spare: Option<HostThread>,
     /// Areas that are mapped and whose threads are told to end, by slot.
-    leaving: Vec<(usize, u32)>,
+    leaving: Vec<(usize, Arc<OwnedBlock>)>,
     /// How many slots for areas are taken.
     slots: usize,
 }
@@ -68,8 +68,7 @@ impl SystrapAddressSpace {
             return Ok(thread);
         }
         // An area whose thread has ended (or says so: that is between the guest and itself).
-        let areas = &self.process.memory().areas;
-        let ended = |(_, area): &(usize, u32)| areas.block(*area).word(STATE).load(Acquire) == 0;
+        let ended = |(_, area): &(_, Arc<OwnedBlock>)| area.block().word(STATE).load(Acquire) == 0;
         let (slot, area, mapped) = match state.leaving.iter().position(ended) {
             Some(index) => {
                 let (slot, area) = state.leaving.swap_remove(index);
@@ -80,7 +79,7 @@ impl SystrapAddressSpace {
             }
             None => {
                 state.slots += 1;
-                (state.slots - 1, self.service.take_area()?, false)
+                (state.slots - 1, Arc::new(self.process.memory().areas.take()?), false)
             }
         };
         let thread = HostThread::new(&self.process, orders, area, slot, mapped)?;
@@ -95,7 +94,7 @@ impl SystrapAddressSpace {
         if word.load(Acquire) != 0 {
             store_and_wake(word, LEAVE);
         }
-        state.leaving.push((thread.slot, thread.area));
+        state.leaving.push((thread.slot, thread.area.clone()));
     }
 }
 

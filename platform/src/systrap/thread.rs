@@ -3,7 +3,7 @@
 use super::filter::THREAD_FLAGS;
 use super::layout::*;
 use super::process::{Process, RawOrder};
-use super::shared::Block;
+use super::shared::{Block, OwnedBlock};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,8 +14,8 @@ pub(super) struct HostThread {
     process: Arc<Process>,
     /// Its id.
     pub(super) tid: i32,
-    /// Its area, in the file of areas.
-    pub(super) area: u32,
+    /// Its area.
+    pub(super) area: Arc<OwnedBlock>,
     /// Where that is mapped.
     pub(super) slot: usize,
     /// It was kicked since this was last cleared.
@@ -27,7 +27,7 @@ impl HostThread {
     pub(super) fn new(
         process: &Arc<Process>,
         mut orders: Vec<RawOrder>,
-        area: u32,
+        area: Arc<OwnedBlock>,
         slot: usize,
         mapped: bool,
     ) -> io::Result<HostThread> {
@@ -35,14 +35,14 @@ impl HostThread {
         let base = address(slot);
         if !mapped {
             // Noted first: from now on the area is given back when the process has ended.
-            process.add_area(area);
+            process.add_area(&area);
             let access = (libc::PROT_READ | libc::PROT_WRITE) as u64;
             let flags = (libc::MAP_SHARED | libc::MAP_FIXED) as u64;
-            let (fd, offset) = (areas.fd() as u64, areas.offset(area));
+            let (fd, offset) = (areas.fd() as u64, area.offset());
             let args = [base, AREA_LEN as u64, access, flags, fd, offset];
             orders.push(RawOrder { nr: libc::SYS_mmap, args, kind: PLAIN });
         }
-        prepare(areas.block(area), base);
+        prepare(area.block(), base);
         let stack = base + FIRST_XSTATE as u64;
         let args = [THREAD_FLAGS as u64, stack, 0, base + STATE as u64, 0, 0];
         orders.push(RawOrder { nr: libc::SYS_clone, args, kind: CLONE_THREAD });
@@ -52,7 +52,7 @@ impl HostThread {
     }
 
     pub(super) fn area(&self) -> Block<'_> {
-        self.process.memory().areas.block(self.area)
+        self.area.block()
     }
 
     pub(super) fn process(&self) -> &Arc<Process> {
