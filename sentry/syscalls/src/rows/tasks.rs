@@ -8,7 +8,7 @@ use vfs::Fd;
 
 rows! {
     9 mmap(addr: UserAddr, len: u64, prot: Flags, flags: Flags, fd: Fd, offset: u64)
-        => memory::mmap, Partial, "MAP_HUGETLB is ENOMEM; MAP_POPULATE and MAP_LOCKED do not prefault";
+        => memory::mmap, Partial, "MAP_HUGETLB is ENOMEM; MAP_POPULATE and MAP_LOCKED prefault anonymous memory, 256 MiB at most";
     10 mprotect(addr: UserAddr, len: u64, prot: u64) => memory::mprotect, Full;
     11 munmap(addr: UserAddr, len: u64) => memory::munmap, Full;
     12 brk(addr: UserAddr) => memory::brk, Full;
