@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// A change of the settings.
 type Change = fn(&mut Termios2);
 
+/// What it is about, the settings, what is typed, what is shown, what is read.
+type Row = (&'static str, Change, &'static [u8], &'static str, &'static [&'static str]);
+
 fn line_with(change: Change) -> LineDiscipline {
     let mut line = LineDiscipline::new();
     let mut termios = *line.termios();
@@ -51,8 +54,8 @@ fn off(flags: &mut u32, bits: u32) {
 
 #[test]
 fn lines_are_edited_echoed_and_read() {
-    // What is typed, what is shown, what is read. The settings are the standard ones, changed.
-    let table: &[(&str, Change, &[u8], &str, &[&str])] = &[
+    // The settings are the standard ones, changed.
+    let table: &[Row] = &[
         ("a line", same, b"ab\n", "ab\r\n", &["ab\n"]),
         ("two lines", same, b"a\nb\n", "a\r\nb\r\n", &["a\n", "b\n"]),
         ("no line yet", same, b"ab", "ab", &[]),
