@@ -63,7 +63,8 @@ fn the_sentry_has_nothing_left() {
                 let known = ["/dev/null", "socket:", "pipe:", "anon_inode:", "/memfd:", "/#"];
                 // Files that the program has mapped, as the gofer handed them over: to read.
                 let system = ["/usr/", "/bin/", "/lib", "/etc/"];
-                let starts_with = |list: &[&str]| list.iter().any(|start| target.starts_with(start));
+                let starts_with =
+                    |list: &[&str]| list.iter().any(|start| target.starts_with(start));
                 assert!(starts_with(&known) || starts_with(&system), "{target}");
                 if starts_with(&system) {
                     assert!(sentry.is_open_to_read(&number), "{target}");

@@ -58,16 +58,28 @@ fn damaged_elf_files_never_end_the_sandbox() {
     }
     // What execve(2) may say about a file, and what may become of a process.
     let possible = [
-        "ENOEXEC", "ELIBBAD", "ENOENT", "EACCES", "EINVAL", "EIO", "ENOMEM", "ENOTDIR", "ELOOP",
-        "EISDIR", "ENAMETOOLONG", "EPERM", "status", "endless", "done",
+        "ENOEXEC",
+        "ELIBBAD",
+        "ENOENT",
+        "EACCES",
+        "EINVAL",
+        "EIO",
+        "ENOMEM",
+        "ENOTDIR",
+        "ELOOP",
+        "EISDIR",
+        "ENAMETOOLONG",
+        "EPERM",
+        "status",
+        "endless",
+        "done",
     ];
     let count = how_many("RUNSC_ELF_MUTATIONS", 150);
     for caller in callers() {
         let both = Both::new(caller, &["--timeout", "3600"]).filled(&programs);
         let (seed, count) = (seed(), count.to_string());
         let loader = "/lib64/ld-linux-x86-64.so.2";
-        let command =
-            ["python3", "elf.py", "flip", &seed, &count, "tiny", "true", loader];
+        let command = ["python3", "elf.py", "flip", &seed, &count, "tiny", "true", loader];
         let (status, output, errors) = both.inside(&command);
         assert_eq!((status, &*errors), (0, ""), "{output}");
         let first = |line: &'_ str| line.split(' ').next().unwrap_or_default().to_owned();

@@ -125,9 +125,9 @@ impl Guest {
 /// What was wrong with a program, and what can be done.
 fn explain(what: &str, errno: Errno) -> String {
     match errno {
-        Errno::ENOENT => format!(
-            "{what}: not found in the sandbox; if it is on the host, show it with --ro DIR"
-        ),
+        Errno::ENOENT => {
+            format!("{what}: not found in the sandbox; if it is on the host, show it with --ro DIR")
+        }
         Errno::EACCES => format!("{what}: not an executable file, or no permission to execute it"),
         Errno::ENOEXEC => format!("{what}: not an x86-64 Linux program"),
         Errno::E2BIG => format!("{what}: arguments and environment are too long"),

@@ -11,8 +11,8 @@
 
 pub mod boot;
 pub mod config;
-pub mod control;
 mod console;
+pub mod control;
 mod guest;
 pub mod isolation;
 pub mod logging;

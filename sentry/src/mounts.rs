@@ -37,7 +37,9 @@ impl Mounter<'_> {
     pub fn build(&self, view: &ViewConfig) -> Result<Arc<MountTable>, BootError> {
         let fail = |path: &[u8]| {
             let path = String::from_utf8_lossy(path).into_owned();
-            move |errno: Errno| BootError::own(format!("cannot set up {path} in the sandbox: {errno}"))
+            move |errno: Errno| {
+                BootError::own(format!("cannot set up {path} in the sandbox: {errno}"))
+            }
         };
         let root = self.mount(&view.root).map_err(fail(b"/"))?;
         let table = MountTable::new(root);

@@ -15,8 +15,7 @@ const STORES: &[&str] = &["/nix/store", "/gnu/store"];
 
 /// Directories that are there, empty, where the host has them: programs expect to find them, and
 /// the list of names says nothing about the host. In them, so are those on the second list.
-const EMPTY: &[&str] =
-    &["boot", "home", "media", "mnt", "root", "run", "srv", "var", "run/lock"];
+const EMPTY: &[&str] = &["boot", "home", "media", "mnt", "root", "run", "srv", "var", "run/lock"];
 
 /// What is empty below /var, as far as the host has it.
 const EMPTY_VAR: &[&str] = &["backups", "cache", "lib", "local", "lock", "log", "mail", "opt"];

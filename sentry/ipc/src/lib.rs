@@ -69,10 +69,15 @@ mod tests {
     fn headers_in_proc_are_linuxs_own() {
         let memory = MemoryFile::new_memfd().unwrap();
         let ipc = IpcNamespace::new(&memory, 1 << 30, || 1);
-        let tables =
-            [("shm", ipc.shm.proc_table()), ("sem", ipc.sem.proc_table()), ("msg", ipc.msg.proc_table())];
+        let tables = [
+            ("shm", ipc.shm.proc_table()),
+            ("sem", ipc.sem.proc_table()),
+            ("msg", ipc.msg.proc_table()),
+        ];
         for (name, ours) in tables {
-            let Ok(linux) = std::fs::read_to_string(format!("/proc/sysvipc/{name}")) else { continue };
+            let Ok(linux) = std::fs::read_to_string(format!("/proc/sysvipc/{name}")) else {
+                continue;
+            };
             assert_eq!(ours.lines().next(), linux.lines().next(), "{name}");
         }
     }

@@ -44,15 +44,13 @@ fn handle(task: &Arc<Task>, thread: &mut ThreadContext, event: Event) -> Next {
             tracing::debug!("{task:?}: a system call of another ABI");
             thread.regs.rax = Errno::ENOSYS.to_return();
         }
-        Event::Fault { addr, access, bus } => {
-            match task.mm().handle_fault(addr, access, bus) {
-                Ok(()) => task.clock.count_fault(),
-                Err(fault) if fault.out_of_memory => out_of_memory(task),
-                Err(fault) => {
-                    task.force_signal(SigInfo::fault(fault.signal, fault.code, fault.addr));
-                }
+        Event::Fault { addr, access, bus } => match task.mm().handle_fault(addr, access, bus) {
+            Ok(()) => task.clock.count_fault(),
+            Err(fault) if fault.out_of_memory => out_of_memory(task),
+            Err(fault) => {
+                task.force_signal(SigInfo::fault(fault.signal, fault.code, fault.addr));
             }
-        }
+        },
         Event::Exception { signal, code, addr } => match Signal::new(signal) {
             Ok(signal) => task.force_signal(SigInfo::fault(signal, code, addr)),
             Err(_) => tracing::warn!("{task:?}: the platform reports exception {signal}"),

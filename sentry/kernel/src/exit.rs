@@ -219,8 +219,7 @@ impl Kernel {
         candidates.sort_unstable();
         candidates.dedup();
         for pgid in candidates {
-            let stopped =
-                table.members(pgid).any(|p| p.group.signals.lock().stop.is_some());
+            let stopped = table.members(pgid).any(|p| p.group.signals.lock().stop.is_some());
             if !stopped || !table.is_orphaned(pgid) {
                 continue;
             }
@@ -238,16 +237,16 @@ impl Kernel {
 /// PR_SET_PDEATHSIG of the children that this thread made.
 fn signal_orphans_of_thread(table: &mut Table, task: &Arc<Task>) {
     let tid = task.tid();
-    let children = table.process(task.group().pid()).map(|p| p.children.clone()).unwrap_or_default();
+    let children =
+        table.process(task.group().pid()).map(|p| p.children.clone()).unwrap_or_default();
     for child in children {
         let Some(process) = table.process(child) else { continue };
         if process.parent_tid != tid {
             continue;
         }
         let group = process.group.clone();
-        let wanted = process.tasks.iter().find_map(|task| {
-            Signal::new(task.parent_death_signal()).ok()
-        });
+        let wanted =
+            process.tasks.iter().find_map(|task| Signal::new(task.parent_death_signal()).ok());
         if let Some(signal) = wanted {
             let info = SigInfo::new(signal, libc::SI_USER);
             let _ = crate::signal::send_locked(table, Target::Group(&group), info);

@@ -56,12 +56,8 @@ impl Kernel {
     pub fn start_init(self: &Arc<Kernel>, init: InitProcess) -> Result<(), StartError> {
         let root = init.mounts.topmost(init.mounts.root());
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let paths = |start| PathContext {
-            table: &init.mounts,
-            root: &root,
-            start,
-            cred: &init.cred,
-        };
+        let paths =
+            |start| PathContext { table: &init.mounts, root: &root, start, cred: &init.cred };
         let cwd = paths(&root)
             .walk(&init.cwd, WalkFlags::FOLLOW | WalkFlags::DIRECTORY)
             .map_err(|errno| StartError { errno, program: false, what: shown(&init.cwd) })?;

@@ -1,5 +1,6 @@
 //! A guest thread.
 
+use crate::FsContext;
 use crate::exit::WaitStatus;
 use crate::group::ThreadGroup;
 use crate::kernel::Kernel;
@@ -7,7 +8,6 @@ use crate::process::Pid;
 use crate::schedule::Scheduling;
 use crate::signal::TaskSignals;
 use crate::time::{CpuClock, RestartBlock};
-use crate::FsContext;
 use mm::MemoryManager;
 use parking_lot::{Mutex, RwLock};
 use platform::Interrupt;
@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use vfs::{Credentials, FdTable};
-use wait::{Wake, Waiter};
+use wait::{Waiter, Wake};
 
 /// A thread of a process.
 pub struct Task {

@@ -88,8 +88,7 @@ pub(crate) fn print_argument<T: Argument>(
 const SIZE: usize = 512;
 
 /// All rows, by family.
-pub const ROWS: &[&[Row]] =
-    &[families::files::ROWS, families::tasks::ROWS, families::ipc::ROWS];
+pub const ROWS: &[&[Row]] = &[families::files::ROWS, families::tasks::ROWS, families::ipc::ROWS];
 
 /// For each number, where its row is.
 const INDEX: [Option<&Row>; SIZE] = {

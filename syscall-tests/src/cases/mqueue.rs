@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 
-use crate::calls::{become_user, close, cstr, fcntl, fstat, getpid, kill, now, read, ready, timespec};
+use crate::calls::{
+    become_user, close, cstr, fcntl, fstat, getpid, kill, now, read, ready, timespec,
+};
 use crate::case::{Case, ORDINARY, Outcome, child, in_child, reap, until_asleep};
 use crate::sys::{BAD, SysResult};
 use crate::{cases, check, check_eq, check_errno, sys};

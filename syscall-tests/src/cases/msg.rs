@@ -78,10 +78,13 @@ fn get_errors(_: &mut Case) -> Outcome {
     let queue = Queue(sys!(SYS_msgget, key, CREATE)? as i32);
     check_eq!(sys!(SYS_msgget, key, 0)? as i32, queue.0, "the queue");
     check_errno!(sys!(SYS_msgget, key, CREATE | libc::IPC_EXCL), EEXIST);
-    check!(sys!(SYS_msgget, libc::IPC_PRIVATE, 0).is_ok_and(|id| {
-        drop(Queue(id as i32));
-        id as i32 != queue.0
-    }), "another queue");
+    check!(
+        sys!(SYS_msgget, libc::IPC_PRIVATE, 0).is_ok_and(|id| {
+            drop(Queue(id as i32));
+            id as i32 != queue.0
+        }),
+        "another queue"
+    );
     Ok(())
 }
 

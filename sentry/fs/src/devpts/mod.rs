@@ -27,9 +27,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use vfs::filesystem::anonymous_dev;
-use vfs::{
-    Attr, DirEntry, DirSink, FileOps, FileSystem, Inode, InodeRef, OpenFile, Path, SetAttr,
-};
+use vfs::{Attr, DirEntry, DirSink, FileOps, FileSystem, Inode, InodeRef, OpenFile, Path, SetAttr};
 
 /// DEVPTS_SUPER_MAGIC.
 const MAGIC: i64 = 0x1cd1;

@@ -281,11 +281,7 @@ impl Pty {
     }
 
     /// A line, or what VMIN and VTIME say. None: the terminal is hung up.
-    pub(super) fn slave_read(
-        &self,
-        buf: &mut [u8],
-        nonblocking: bool,
-    ) -> SysResult<Option<usize>> {
+    pub(super) fn slave_read(&self, buf: &mut [u8], nonblocking: bool) -> SysResult<Option<usize>> {
         if self.has_master() {
             self.jobs.check_access(Signal::SIGTTIN)?;
         }

@@ -223,10 +223,7 @@ impl Directory {
         cache.add_child(name, inode);
         let ino = inode.key.1;
         let entry = ListEntry { name: name.into(), ino, kind, attr: None, target: None };
-        cache.change_listing(
-            |listing, found| listing.put(found, Arc::new(entry)),
-            name,
-        );
+        cache.change_listing(|listing, found| listing.put(found, Arc::new(entry)), name);
     }
 
     /// `name` now leads nowhere. Gives what it led to, if somebody holds that.

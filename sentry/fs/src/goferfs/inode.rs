@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use vfs::{Attr, FileOps, Inode, InodeRef, LinkTarget, NewNode, SetAttr};
 
+/// A name in a directory.
+type Name = (Arc<GoferInode>, Box<[u8]>);
+
 /// How an inode can be reached.
 pub(super) enum Place {
     /// The root, by its node.
@@ -37,7 +40,7 @@ pub struct GoferInode {
     kind: FileType,
     place: Mutex<Place>,
     /// Other names of a file with hard links, for when the one in `place` is removed.
-    other_names: Mutex<Vec<(Arc<GoferInode>, Box<[u8]>)>>,
+    other_names: Mutex<Vec<Name>>,
     /// The gofer's node, with one reference; asked for when it is first needed.
     node: Mutex<Option<NodeId>>,
     /// None: has to be asked for again.
@@ -249,7 +252,8 @@ impl GoferInode {
             others.retain(|(dir, known)| !is(dir, known));
             match &*place {
                 Place::Name(parent, known) if is(parent, known) => {
-                    let next = others.pop().map_or(Place::Gone, |(dir, name)| Place::Name(dir, name));
+                    let next =
+                        others.pop().map_or(Place::Gone, |(dir, name)| Place::Name(dir, name));
                     Some(std::mem::replace(&mut *place, next))
                 }
                 _ => None,

@@ -1,10 +1,10 @@
 //! Reading ELF headers. All numbers come from the file and are not trusted.
 
 use abi::{Errno, PAGE_SIZE, SysResult};
-use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
-use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR};
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::ProgramHeader;
+use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
+use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR};
 use goblin::elf64::header::SIZEOF_EHDR;
 use goblin::elf64::program_header::SIZEOF_PHDR;
 use mm::Prot;
@@ -85,8 +85,7 @@ impl Elf {
         let mut table = vec![0; count * SIZEOF_PHDR];
         read_exact(file, &mut table, header.e_phoff)?;
         let context = Ctx::new(Container::Big, Endian::Little);
-        let phdrs =
-            ProgramHeader::parse(&table, 0, count, context).map_err(|_| Errno::ENOEXEC)?;
+        let phdrs = ProgramHeader::parse(&table, 0, count, context).map_err(|_| Errno::ENOEXEC)?;
 
         let mut elf = Elf {
             relocatable: header.e_type == ET_DYN,

@@ -58,7 +58,8 @@ mod tests {
                 let layout = Layout::choose(limit, no_randomize);
                 assert!(layout.stack_top < GUEST_ADDRESS_END);
                 assert!(layout.mmap_base < layout.stack_top);
-                assert!(layout.mmap_base % PAGE_SIZE == 0 && layout.pie_base % PAGE_SIZE == 0);
+                assert!(layout.mmap_base.is_multiple_of(PAGE_SIZE));
+                assert!(layout.pie_base.is_multiple_of(PAGE_SIZE));
                 assert!(layout.pie_base < GUEST_ADDRESS_END);
             }
         }

@@ -101,9 +101,8 @@ impl Task {
         let mut own = self.signals.lock().clone();
         let regs = thread.regs;
         let on_altstack = own.altstack.contains(regs.rsp);
-        let enters = action.flags & libc::SA_ONSTACK as u64 != 0
-            && own.altstack.size != 0
-            && !on_altstack;
+        let enters =
+            action.flags & libc::SA_ONSTACK as u64 != 0 && own.altstack.size != 0 && !on_altstack;
         let mut sp = match enters {
             true => own.altstack.base.wrapping_add(own.altstack.size),
             false => regs.rsp.wrapping_sub(RED_ZONE),
@@ -180,7 +179,13 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).map_or(0, |b| u64::from_ne_bytes(b.try_into().unwrap_or_default()))
 }
 
-fn save(regs: &Registers, fpstate: u64, mask: SigSet, signal: Signal, info: &SigInfo) -> SigContext {
+fn save(
+    regs: &Registers,
+    fpstate: u64,
+    mask: SigSet,
+    signal: Signal,
+    info: &SigInfo,
+) -> SigContext {
     let is_fault = matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) && info.code > 0;
     SigContext {
         r8: regs.r8,

@@ -10,8 +10,8 @@ pub(crate) mod send;
 
 pub(crate) use deliver::Outcome;
 pub use queue::{PendingQueue, Queued};
-pub(crate) use send::{notify_parent, queue_signal, send_locked};
 pub use send::{Target, may_signal};
+pub(crate) use send::{notify_parent, queue_signal, send_locked};
 
 use abi::signal::{SIG_DFL, SIG_IGN, SigAction, SigSet, Signal, StackT};
 use parking_lot::Mutex;
@@ -84,8 +84,15 @@ pub enum DefaultAction {
 pub fn default_action(signal: Signal) -> DefaultAction {
     use DefaultAction::*;
     match signal {
-        Signal::SIGQUIT | Signal::SIGILL | Signal::SIGTRAP | Signal::SIGABRT | Signal::SIGBUS
-        | Signal::SIGFPE | Signal::SIGSEGV | Signal::SIGXCPU | Signal::SIGXFSZ
+        Signal::SIGQUIT
+        | Signal::SIGILL
+        | Signal::SIGTRAP
+        | Signal::SIGABRT
+        | Signal::SIGBUS
+        | Signal::SIGFPE
+        | Signal::SIGSEGV
+        | Signal::SIGXCPU
+        | Signal::SIGXFSZ
         | Signal::SIGSYS => Core,
         Signal::SIGCHLD | Signal::SIGURG | Signal::SIGWINCH => Ignore,
         Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => Stop,

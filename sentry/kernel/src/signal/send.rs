@@ -70,11 +70,7 @@ impl Kernel {
 }
 
 /// As [`Kernel::send_signal`], with the process table locked.
-pub(crate) fn send_locked(
-    table: &mut Table,
-    target: Target<'_>,
-    info: SigInfo,
-) -> SysResult<()> {
+pub(crate) fn send_locked(table: &mut Table, target: Target<'_>, info: SigInfo) -> SysResult<()> {
     queue_signal(table, target, Queued { info, timer: None }).map(drop)
 }
 
@@ -188,12 +184,7 @@ fn is_ignored(
 }
 
 /// Wakes a thread that takes the signal; for SIGKILL, all of them.
-fn wake_target(
-    state: &mut GroupSignals,
-    tasks: &[Arc<Task>],
-    target: Target<'_>,
-    signal: Signal,
-) {
+fn wake_target(state: &mut GroupSignals, tasks: &[Arc<Task>], target: Target<'_>, signal: Signal) {
     if signal == Signal::SIGKILL {
         state.exit.get_or_insert(WaitStatus::Signaled { signal, core: false });
         tasks.iter().for_each(|task| task.kill());

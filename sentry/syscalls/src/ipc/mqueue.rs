@@ -7,7 +7,7 @@ use abi::signal::{SigInfo, Signal};
 use abi::time::Timespec;
 use abi::{Errno, SysResult, UserAddr};
 use ipc::mqueue::{
-    MAX_PRIORITY, MqueueFile, Mqueue, Notification, Notify, OpenRequest, Received, Sent,
+    MAX_PRIORITY, Mqueue, MqueueFile, Notification, Notify, OpenRequest, Received, Sent,
 };
 use kernel::signal::Target;
 use kernel::time::{deadline_at, realtime};

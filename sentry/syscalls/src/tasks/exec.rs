@@ -69,9 +69,9 @@ fn read_strings(
         if pointer == 0 {
             return Ok(strings);
         }
-        let string = mm.read_cstr(UserAddr(pointer), MAX_ARG_STRLEN).map_err(|errno| {
-            if errno == Errno::ENAMETOOLONG { Errno::E2BIG } else { errno }
-        })?;
+        let string = mm
+            .read_cstr(UserAddr(pointer), MAX_ARG_STRLEN)
+            .map_err(|errno| if errno == Errno::ENAMETOOLONG { Errno::E2BIG } else { errno })?;
         let needed = string.len() + 1 + size_of::<u64>();
         *space = space.checked_sub(needed).ok_or(Errno::E2BIG)?;
         strings.push(string);

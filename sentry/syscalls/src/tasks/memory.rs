@@ -52,9 +52,9 @@ fn mapped_file(
     if shared && prot.contains(Prot::WRITE) && !writable {
         return Err(Errno::EACCES);
     }
-    let sealed = file.ops_as::<RegularFile>().is_some_and(|file| {
-        file.seals() & (seals::WRITE | seals::FUTURE_WRITE) != 0
-    });
+    let sealed = file
+        .ops_as::<RegularFile>()
+        .is_some_and(|file| file.seals() & (seals::WRITE | seals::FUTURE_WRITE) != 0);
     if sealed && shared && prot.contains(Prot::WRITE) {
         return Err(Errno::EPERM);
     }

@@ -60,7 +60,8 @@ pub(crate) fn prctl(
         libc::PR_GET_KEEPCAPS => Ok(u64::from(cx.cred().securebits & KEEP_CAPS != 0)),
         libc::PR_SET_KEEPCAPS if arg2 <= 1 => {
             change(cx, |cred| {
-                cred.securebits = cred.securebits & !KEEP_CAPS | if arg2 == 1 { KEEP_CAPS } else { 0 };
+                cred.securebits =
+                    cred.securebits & !KEEP_CAPS | if arg2 == 1 { KEEP_CAPS } else { 0 };
             });
             Ok(0)
         }
@@ -80,9 +81,7 @@ pub(crate) fn prctl(
             change(cx, |cred| cred.no_new_privs = true);
             Ok(0)
         }
-        libc::PR_GET_NO_NEW_PRIVS if arg2 == 0 && rest_zero => {
-            Ok(cx.cred().no_new_privs.into())
-        }
+        libc::PR_GET_NO_NEW_PRIVS if arg2 == 0 && rest_zero => Ok(cx.cred().no_new_privs.into()),
         libc::PR_SET_CHILD_SUBREAPER => {
             group.child_subreaper.store(arg2 != 0, Relaxed);
             Ok(0)

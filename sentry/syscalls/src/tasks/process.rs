@@ -130,8 +130,7 @@ pub(crate) fn clone3(cx: &mut TaskContext<'_>, args: UserAddr, size: usize) -> C
     if rest.iter().any(|b| *b != 0) {
         return Err(Errno::E2BIG.into());
     }
-    let args: CloneArgs =
-        zerocopy::FromBytes::read_from_bytes(known).map_err(|_| Errno::EINVAL)?;
+    let args: CloneArgs = zerocopy::FromBytes::read_from_bytes(known).map_err(|_| Errno::EINVAL)?;
     let flags = CloneFlags::from_bits(args.flags).ok_or(Errno::EINVAL)?;
     let bad_stack = (args.stack == 0) != (args.stack_size == 0);
     if flags.contains(CloneFlags::DETACHED)

@@ -3,7 +3,9 @@
 use crate::args::Flags;
 use abi::time::{Timespec, Timeval};
 use abi::{Errno, SysResult, UserAddr};
-use kernel::time::{RestartBlock, boottime, deadline_at, deadline_in, monotonic, realtime, remaining};
+use kernel::time::{
+    RestartBlock, boottime, deadline_at, deadline_in, monotonic, realtime, remaining,
+};
 use kernel::{CallResult, Interrupted, Restart, SysError, TaskContext};
 use std::time::{Duration, Instant};
 use vfs::cred::Caps;
@@ -86,11 +88,7 @@ pub(crate) fn clock_settime(cx: &mut TaskContext<'_>, clock: i32, time: UserAddr
 }
 
 /// gettimeofday(2). There is no time zone.
-pub(crate) fn gettimeofday(
-    cx: &mut TaskContext<'_>,
-    time: UserAddr,
-    zone: UserAddr,
-) -> CallResult {
+pub(crate) fn gettimeofday(cx: &mut TaskContext<'_>, time: UserAddr, zone: UserAddr) -> CallResult {
     let now = realtime();
     if let Some(addr) = time.non_null() {
         cx.write(addr, &Timeval { sec: now.sec, usec: now.nsec / 1000 })?;
@@ -125,11 +123,7 @@ pub(crate) fn time(cx: &mut TaskContext<'_>, at: UserAddr) -> CallResult {
 }
 
 /// nanosleep(2).
-pub(crate) fn nanosleep(
-    cx: &mut TaskContext<'_>,
-    time: UserAddr,
-    rest: UserAddr,
-) -> CallResult {
+pub(crate) fn nanosleep(cx: &mut TaskContext<'_>, time: UserAddr, rest: UserAddr) -> CallResult {
     let time: Timespec = cx.read(time)?;
     sleep_until(cx, deadline_in(time.to_duration().ok_or(Errno::EINVAL)?), rest)
 }
