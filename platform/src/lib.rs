@@ -1,7 +1,8 @@
 //! How guest code runs, and how control comes back.
 //!
 //! A platform owns host threads, address spaces and registers, and knows no Linux semantics: the
-//! kernel is a callback ([`Guest`]). Start reading here, then in `ptrace`.
+//! kernel is a callback ([`Guest`]). Start reading here, then in `ptrace`, which is simple, and in
+//! `systrap`, which is fast.
 //!
 //! What this crate never does: interpret a system call of the guest, or trust anything that guest
 //! code can write.

@@ -212,5 +212,5 @@ pub(super) fn wait_while(word: &AtomicU32, value: u32, at_most: Option<Duration>
     word.load(Acquire)
 }
 
-/// A block of an area file must be as long as an area.
+/// What [`Block`] relies on.
 const _: () = assert!(AREA_LEN.is_power_of_two());
