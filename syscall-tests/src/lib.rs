@@ -8,7 +8,7 @@
 //! such; so no case can assert what its author merely believes.
 //!
 //! Where to start reading: [`case`] for what a case is, any file below `cases/` for examples,
-//! [`runner`] for how they are run. All `unsafe` of the crate is in [`sys`].
+//! [`runner`] for how they are run. All `unsafe` of the crate is in [`mod@sys`].
 
 pub mod calls;
 pub mod case;

@@ -1,7 +1,7 @@
 //! What the guest sees: which files of the host, where, and what is made up around them.
 //!
 //! Computed before anything is opened or started. Nothing of the host is visible but by a line
-//! here: [`Builder::show`] is the only place where a root is handed out.
+//! here: `Builder::show` is the only place where a root is handed out.
 
 mod bind;
 mod host;
