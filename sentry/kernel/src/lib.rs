@@ -5,7 +5,7 @@
 //! [`SyscallTable`] of the crate `syscalls`, and goes through the work of returning to the guest:
 //! signals, stops, exit.
 //!
-//! What it never does: run on after a fatal signal, block anywhere but in [`wait`]'s way, or keep
+//! What it never does: run on after a fatal signal, block anywhere but in `wait`'s way, or keep
 //! state of a blocked call on a handler's stack that a restart would need.
 //!
 //! Lock order (outermost first): the process table ([`process::Processes`]); a group's signal state;

@@ -39,7 +39,7 @@ impl Dentry {
     }
 
     /// An entry outside of any directory: pipes, sockets, memfds. `name` is what /proc/PID/fd shows
-    /// ("pipe:[7]").
+    /// ("pipe:\[7\]").
     pub fn new_anonymous(name: &[u8], inode: InodeRef) -> Arc<Dentry> {
         Dentry::make(inode, None, name, true, true)
     }

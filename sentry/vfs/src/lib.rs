@@ -5,7 +5,7 @@
 //! system call decides whether to wait. (The one exception: a file system over the gofer waits for
 //! the gofer's answer.)
 //!
-//! Start reading at [`inode`] and [`file`] for what a file system provides, [`walk`] for how a path
+//! Start reading at [`inode`] and [`mod@file`] for what a file system provides, [`walk`] for how a path
 //! becomes a [`Path`], [`ops`] for what is done with it.
 //!
 //! Lock order: mount table, then a dentry's children, then a dentry's place, then a file system's

@@ -1,6 +1,6 @@
 //! epoll(7).
 //!
-//! Each watched file has an [`Item`]. The item's waker sits in the file's wait queue and puts the
+//! Each watched file has an `Item`. The item's waker sits in the file's wait queue and puts the
 //! item on the instance's ready list, so that collecting events looks only at files that had some.
 //!
 //! Who holds whom: the instance holds its items; an item knows its file and its instance weakly;

@@ -13,7 +13,7 @@
 //! its parent; a parent knows its children weakly.
 //!
 //! Lock order: each lock is a leaf, but for a directory's cache, which is held over the locks of
-//! the tables in [`Shared`]. None is held while the gofer is asked, or while mappings are
+//! the tables in `Shared`. None is held while the gofer is asked, or while mappings are
 //! invalidated; but a file's I/O lock is, so that truncation excludes writers.
 //!
 //! Start reading in `inode.rs`; `names.rs` for lookups and changes, `open.rs` for data.

@@ -5,7 +5,7 @@
 //! timeout, before each transfer, and never given more than it surely takes. Readiness comes from
 //! one thread, [`HostPoller`], which watches only descriptors that somebody waits for.
 //!
-//! A [`Source`] is the descriptor; a [`HostFile`] an open file over it; a [`Console`] a terminal
+//! A `Source` is the descriptor; a [`HostFile`] an open file over it; a [`Console`] a terminal
 //! with the kernel's job control plugged in.
 //!
 //! Host calls: read, write, lseek, fstat, fcntl(F_GETFL), poll, fsync, ftruncate; epoll_create1,
