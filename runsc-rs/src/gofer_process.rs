@@ -88,6 +88,10 @@ pub fn run() -> i32 {
 }
 
 fn prepare() -> io::Result<Server> {
+    // Ctrl-C and its like go to all processes of the terminal, and are for the front end to judge.
+    // Growing a file beyond the caller's limit is an error for the guest, not the end of the gofer.
+    // Only the blocking is wanted; the descriptor is closed at once.
+    signal::signalfd_of_all()?;
     let socket = inherited::take(fds::SENTRY)?;
     let mut control = UnixStream::from(inherited::take(fds::CONTROL)?);
     let config: GoferConfig = sentry::control::receive(&mut control)?
@@ -102,9 +106,6 @@ fn prepare() -> io::Result<Server> {
     let _ = rights::set_thread_name(c"sandbox-gofer");
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    // Growing a file beyond the caller's limit is an error for the guest, not the end of the
-    // gofer. Only the blocking is wanted.
-    signal::signalfd(&[libc::SIGXFSZ])?;
 
     let mut descriptors = Vec::new();
     for (number, _) in (fds::ROOTS..).zip(&config.roots) {

@@ -31,15 +31,17 @@ if child == 0:
     for fd in range(3):
         os.dup2(slave, fd)
     os.closerange(3, 64)
-    os.execvp(command[0], command)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        print(error)
+    os._exit(127)
+pidfd = os.pidfd_open(child)
 
-def take(timeout):
-    """Reads what there is. False if there was nothing."""
+def take():
+    """Waits for something to read, and reads it."""
     global written
-    if not select.select([master], [], [], timeout)[0]:
-        return False
     written += os.read(master, 4096)
-    return True
 
 
 def stat(pid):
@@ -85,7 +87,9 @@ for step in steps:
     if action == "wait":
         word = argument.encode()
         while word not in written[position:]:
-            take(None)
+            if master not in select.select([master, pidfd], [], [])[0]:
+                sys.exit("it ended before the step: %s\n%s" % (step, written))
+            take()
         position = written.index(word, position) + len(word)
         started.update(beneath(child))
     elif action == "type":
@@ -98,14 +102,13 @@ for step in steps:
         master = None
 
 ended = select.epoll()
-pidfd = os.pidfd_open(child)
 ended.register(pidfd, select.EPOLLIN)
 if master is not None:
     ended.register(master, select.EPOLLIN)
 while True:
     ready = [fd for fd, _ in ended.poll()]
     if master in ready:
-        take(0)
+        take()
     elif pidfd in ready:
         break
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -114,7 +117,7 @@ os.close(slave)
 try:
     # What was written last may still be on its way. EIO is the end.
     while master is not None:
-        take(None)
+        take()
 except OSError as error:
     assert error.errno == errno.EIO
 while any(is_left(*process) for process in started.items()):
