@@ -116,28 +116,51 @@ fn check_id(id: u32) -> SysResult<()> {
     if id == KEEP { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
+/// The ids that setreuid(2) and setregid(2) make of `old` (real, effective, saved). EPERM.
+fn change_two(old: [u32; 3], real: u32, effective: u32, privileged: bool) -> SysResult<[u32; 3]> {
+    let [old_real, old_effective, _] = old;
+    check_all(&[real], &[old_real, old_effective], privileged)?;
+    check_all(&[effective], &old, privileged)?;
+    let mut new = old;
+    keep_or(&mut new[0], real);
+    keep_or(&mut new[1], effective);
+    // The saved id follows when the real one is set, or the effective one to something else.
+    if real != KEEP || effective != KEEP && effective != old_real {
+        new[2] = new[1];
+    }
+    Ok(new)
+}
+
+/// The ids that setresuid(2) and setresgid(2) make of `old`. EPERM.
+fn change_three(old: [u32; 3], wanted: [u32; 3], privileged: bool) -> SysResult<[u32; 3]> {
+    check_all(&wanted, &old, privileged)?;
+    let mut new = old;
+    new.iter_mut().zip(wanted).for_each(|(id, wanted)| keep_or(id, wanted));
+    Ok(new)
+}
+
+/// Sets the user ids (real, effective, saved); the file system's follows the effective one.
+fn apply_uid_set(cx: &TaskContext<'_>, old: &Credentials, ids: [u32; 3]) {
+    let mut new = old.clone();
+    [new.uid, new.euid, new.suid] = ids;
+    new.fsuid = new.euid;
+    apply_uids(cx, old, new);
+}
+
+/// The same for group ids.
+fn apply_gid_set(cx: &TaskContext<'_>, old: &Credentials, ids: [u32; 3]) {
+    let mut new = old.clone();
+    [new.gid, new.egid, new.sgid] = ids;
+    new.fsgid = new.egid;
+    cx.task.set_cred(new);
+}
+
 /// setreuid(2).
 pub(crate) fn setreuid(cx: &mut TaskContext<'_>, real: u32, effective: u32) -> CallResult {
     let old = cx.cred();
-    let mut new = (*old).clone();
     let privileged = old.has_cap(Caps::SETUID);
-    if real != KEEP {
-        if !privileged && real != old.uid && real != old.euid {
-            return Err(Errno::EPERM.into());
-        }
-        new.uid = real;
-    }
-    if effective != KEEP {
-        if !privileged && ![old.uid, old.euid, old.suid].contains(&effective) {
-            return Err(Errno::EPERM.into());
-        }
-        new.euid = effective;
-    }
-    if real != KEEP || effective != KEEP && effective != old.uid {
-        new.suid = new.euid;
-    }
-    new.fsuid = new.euid;
-    apply_uids(cx, &old, new);
+    let ids = change_two([old.uid, old.euid, old.suid], real, effective, privileged)?;
+    apply_uid_set(cx, &old, ids);
     Ok(0)
 }
 
@@ -149,14 +172,9 @@ pub(crate) fn setresuid(
     saved: u32,
 ) -> CallResult {
     let old = cx.cred();
-    let mut new = (*old).clone();
-    let allowed = [old.uid, old.euid, old.suid];
-    check_all(&[real, effective, saved], &allowed, old.has_cap(Caps::SETUID))?;
-    keep_or(&mut new.uid, real);
-    keep_or(&mut new.euid, effective);
-    keep_or(&mut new.suid, saved);
-    new.fsuid = new.euid;
-    apply_uids(cx, &old, new);
+    let (ids, privileged) = ([old.uid, old.euid, old.suid], old.has_cap(Caps::SETUID));
+    let ids = change_three(ids, [real, effective, saved], privileged)?;
+    apply_uid_set(cx, &old, ids);
     Ok(0)
 }
 
@@ -189,25 +207,9 @@ pub(crate) fn setgid(cx: &mut TaskContext<'_>, gid: u32) -> CallResult {
 /// setregid(2).
 pub(crate) fn setregid(cx: &mut TaskContext<'_>, real: u32, effective: u32) -> CallResult {
     let old = cx.cred();
-    let mut new = (*old).clone();
     let privileged = old.has_cap(Caps::SETGID);
-    if real != KEEP {
-        if !privileged && real != old.gid && real != old.egid {
-            return Err(Errno::EPERM.into());
-        }
-        new.gid = real;
-    }
-    if effective != KEEP {
-        if !privileged && ![old.gid, old.egid, old.sgid].contains(&effective) {
-            return Err(Errno::EPERM.into());
-        }
-        new.egid = effective;
-    }
-    if real != KEEP || effective != KEEP && effective != old.gid {
-        new.sgid = new.egid;
-    }
-    new.fsgid = new.egid;
-    cx.task.set_cred(new);
+    let ids = change_two([old.gid, old.egid, old.sgid], real, effective, privileged)?;
+    apply_gid_set(cx, &old, ids);
     Ok(0)
 }
 
@@ -219,14 +221,9 @@ pub(crate) fn setresgid(
     saved: u32,
 ) -> CallResult {
     let old = cx.cred();
-    let mut new = (*old).clone();
-    let allowed = [old.gid, old.egid, old.sgid];
-    check_all(&[real, effective, saved], &allowed, old.has_cap(Caps::SETGID))?;
-    keep_or(&mut new.gid, real);
-    keep_or(&mut new.egid, effective);
-    keep_or(&mut new.sgid, saved);
-    new.fsgid = new.egid;
-    cx.task.set_cred(new);
+    let (ids, privileged) = ([old.gid, old.egid, old.sgid], old.has_cap(Caps::SETGID));
+    let ids = change_three(ids, [real, effective, saved], privileged)?;
+    apply_gid_set(cx, &old, ids);
     Ok(0)
 }
 
