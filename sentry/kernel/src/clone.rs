@@ -2,7 +2,7 @@
 
 use crate::context::TaskContext;
 use crate::entry::TaskGuest;
-use crate::error::CallResult;
+use crate::error::{CallResult, Restart, SysError};
 use crate::group::ThreadGroup;
 use crate::process::{Pid, Process};
 use crate::signal::{AltStack, TaskSignals};
@@ -105,6 +105,11 @@ impl TaskContext<'_> {
 
         let child = {
             let mut table = kernel.processes.lock();
+            // A signal to the process group is for the child too: it is dealt with first, or comes
+            // when the child is in the table.
+            if caller.has_interruption() {
+                return Err(SysError::Restart(Restart::Always));
+            }
             if caller.group().is_exiting() || table.task_count() >= TASKS_MAX {
                 return Err(Errno::EAGAIN.into());
             }
