@@ -312,6 +312,26 @@ pid = os.fork()
 if pid == 0: os._exit(17)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 print(signal.sigtimedwait([signal.SIGUSR1], 0.01), time.monotonic() > 0)",
+    // A signal to a process group that is forking just then spares none of it: all have the pipe.
+    "import os, select, signal
+left = 0
+for i in range(60):
+    r, w = os.pipe()
+    group = os.fork()
+    if group == 0:
+        os.setpgid(0, 0)
+        while True:
+            child = os.fork()
+            if child == 0: signal.pause()
+            os.write(w, b'x'); os.kill(child, 9); os.waitpid(child, 0)
+    os.close(w)
+    for _ in range(1 + i % 3): os.read(r, 1)
+    os.killpg(group, signal.SIGTERM); os.waitpid(group, 0)
+    while select.select([r], [], [], 5)[0]:
+        if not os.read(r, 100): break
+    else: left += 1; os.killpg(group, 9)
+    os.close(r)
+print('left', left)",
     "import os, mmap, fcntl, errno
 fd = os.open('f', os.O_RDWR | os.O_CREAT); os.ftruncate(fd, 8192)
 m = mmap.mmap(fd, 8192); m[4096:4100] = b'page'; m.flush(); print(os.pread(fd, 4, 4096))
